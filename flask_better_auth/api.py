@@ -1,0 +1,172 @@
+"""``auth.api``: every endpoint as a function of the server, run in a Flask request context of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from flask import has_request_context, request
+from sqlalchemy.orm import Session, scoped_session
+from werkzeug.datastructures import Headers
+
+from . import responses, wire
+from .context import AuthState, Call, Reply
+from .dispatch import dispatch
+from .endpoint import Bound
+from .errors import APIError
+
+__all__ = ["API", "APIError"]
+
+#: What of the caller's headers an inner call sees; ``Host`` and ``Content-*`` belong to the outer request.
+_FORWARDED = ("Cookie", "Authorization", "Origin", "User-Agent", "Accept-Language")
+#: What of the outer request's environ says where the server is, and who asks.
+_PLACE = ("wsgi.url_scheme", "HTTP_HOST", "SERVER_NAME", "SERVER_PORT", "SCRIPT_NAME", "REMOTE_ADDR")
+_TEMPLATE = "better_auth.environ"
+
+
+class API:
+    """Calls endpoints from server code, without HTTP: ``auth.api.get_session(headers=request.headers)``.
+
+    Every endpoint is a method under the reference's name in snake_case. Common arguments:
+
+    Args:
+        body, query: fields under Python names or wire names; plain keywords are fields too.
+        headers: the caller's headers, where an endpoint needs to know who asks; unknown ones are left out.
+        session: ``db.session``, to write in its transaction instead of an own one.
+        return_headers: return ``(headers, result)``.
+        return_status: return ``(result, status)``; with both, ``(headers, result, status)``.
+        as_response: return a ``flask.Response``, errors included.
+
+    Raises:
+        APIError: any answer other than success; a redirect has the status ``FOUND`` and a ``Location`` header.
+        TypeError: an unknown field, or one that is given twice.
+    """
+
+    def __init__(self, names: Iterable[str], find_state: Callable[[], AuthState]) -> None:
+        self._names, self._find_state = frozenset(names), find_state
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name not in self._names:
+            raise AttributeError(f"auth.api has no endpoint {name!r}")
+        return partial(self._invoke, name)
+
+    def __dir__(self) -> list[str]:
+        return sorted(self._names)
+
+    def _invoke(
+        self,
+        name: str,
+        /,
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | Headers | None = None,
+        session: Session | scoped_session[Any] | None = None,
+        return_headers: bool = False,
+        return_status: bool = False,
+        as_response: bool = False,
+        **fields: Any,
+    ) -> Any:
+        state = self._find_state()
+        bound = state.registry.by_name[name]
+        sent_body, sent_query = _parts(bound, body, query, fields)
+        joined = session() if isinstance(session, scoped_session) else session
+        environ = _environ(state, bound, headers)
+        failure: APIError | None = None
+        reply: Reply | None = None
+        with state.app.request_context(environ) as context:
+            call = Call(state, bound.endpoint, context.request, internal=True, joined=joined)
+            call.query = sent_query
+            try:
+                if bound.endpoint.needs_headers and headers is None:
+                    raise wire.invalid("Headers is required")
+                reply = dispatch(call, bound, sent_body)
+            except APIError as error:
+                failure = error
+            finally:
+                call.finish()
+        # raised outside, so that the host's teardown functions see no failure of theirs
+        if reply is not None and reply.is_redirect and reply.location is not None:
+            failure = APIError.redirect(reply.location)
+        if as_response:
+            response = responses.of_error(failure, bound.endpoint) if failure else _response(reply, bound)
+            response.headers.extend(_headers(call))
+            return response
+        if failure is not None:
+            failure.headers.extend(_headers(call))
+            raise failure
+        assert reply is not None  # noqa: S101 - there is a reply where there is no failure
+        result = reply.html if reply.html is not None else reply.python
+        if not (return_headers or return_status):
+            return result
+        sent = _headers(call)
+        if reply.location is not None:
+            sent["Location"] = reply.location
+        return ((sent,) if return_headers else ()) + (result,) + ((reply.status,) if return_status else ())
+
+
+def _response(reply: Reply | None, bound: Bound) -> Any:
+    assert reply is not None  # noqa: S101 - the caller has seen to it
+    return responses.of_reply(reply, bound.endpoint)
+
+
+def _headers(call: Call) -> Headers:
+    headers = Headers(call.headers)
+    for line in call.cookies.lines():
+        headers.add("Set-Cookie", line)
+    return headers
+
+
+def _parts(
+    bound: Bound, body: Mapping[str, Any] | None, query: Mapping[str, Any] | None, fields: Mapping[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """Body and query under Python names; each plain keyword goes where its field is declared."""
+    name = bound.endpoint.name
+    renamed = [_renamed(name, body, bound.body_names), _renamed(name, query, bound.query_names)]
+    for key, value in fields.items():
+        for part, known in zip(renamed, (bound.body_names, bound.query_names), strict=True):
+            if key in known.values():
+                if key in part:
+                    raise TypeError(f"{name}() got {key!r} twice")
+                part[key] = value
+                break
+        else:
+            raise TypeError(f"{name}() got an unexpected field {key!r}")
+    return (renamed[0] if body is not None or renamed[0] else ...), renamed[1]
+
+
+def _renamed(name: str, part: Mapping[str, Any] | None, known: Mapping[str, str]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in (part or {}).items():
+        python = known.get(key, key)
+        if python in out:
+            raise TypeError(f"{name}() got {python!r} twice")
+        out[python] = value
+    return out
+
+
+def _environ(state: AuthState, bound: Bound, headers: Mapping[str, str] | Headers | None) -> dict[str, Any]:
+    """The environ of an inner request: a template made once, the outer request's place, the caller's headers."""
+    template = state.statements.get(_TEMPLATE)
+    if template is None:
+        with state.app.test_request_context(base_url=state.config.url) as context:
+            template = {key: value for key, value in context.request.environ.items() if not key.startswith("werkzeug.")}
+        template.pop("REMOTE_ADDR", None)
+        state.statements[_TEMPLATE] = template
+    environ = dict(template)
+    endpoint = bound.endpoint
+    environ["REQUEST_METHOD"] = endpoint.methods[0]
+    environ["PATH_INFO"] = state.config.base_path + (endpoint.path or "")
+    environ.pop("RAW_URI", None), environ.pop("REQUEST_URI", None)
+    environ.pop("HTTP_COOKIE", None)
+    if has_request_context():
+        outer = request.environ
+        environ.update({key: outer[key] for key in _PLACE if key in outer})
+    if headers is not None:
+        given = headers if isinstance(headers, Headers) or hasattr(headers, "get_all") else Headers(dict(headers))
+        for key in _FORWARDED:
+            value = given.get(key)
+            if value is not None:
+                environ["HTTP_" + key.upper().replace("-", "_")] = value
+    return environ

@@ -1,0 +1,376 @@
+"""The configuration: frozen sections, built once per application from constructor arguments and ``BETTER_AUTH_*``."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import types
+import typing
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from .errors import ConfigError
+
+PREFIX = "BETTER_AUTH_"
+
+
+@dataclass(frozen=True)
+class AdditionalField:
+    """A further column of a core table, as the reference's ``additionalFields``.
+
+    Args:
+        type: ``"string"``, ``"number"``, ``"boolean"``, ``"date"``, ``"json"``, ``"string[]"``, ``"number[]"``, or a
+            tuple of the texts allowed.
+        required: must be present when a row is created.
+        default: the value, or a function that makes it, where none is given on create.
+        input: clients may set it.
+        returned: appears in answers.
+        validator: called with the value; a ``ValueError`` refuses it with its text.
+        unique: the database refuses a second row with the value.
+        index: the database indexes the column.
+        bigint: a number of 64 bits.
+    """
+
+    type: str | tuple[str, ...] = "string"
+    required: bool = True
+    default: Any = None
+    input: bool = True
+    returned: bool = True
+    validator: Callable[[Any], object] | None = None
+    unique: bool = False
+    index: bool = False
+    bigint: bool = False
+
+
+AdditionalFields = Mapping[str, AdditionalField]
+
+
+@dataclass(frozen=True)
+class EmailAndPassword:
+    """Signing up and in with an e-mail address and a password (reference option ``emailAndPassword``).
+
+    Args:
+        enabled: the endpoints answer.
+        auto_sign_in: a sign-up opens a session; without it the answer does not tell whether the address was new.
+        disable_sign_up: only the server can create users.
+        min_password_length: in characters of UTF-16, as JavaScript counts.
+        max_password_length: likewise; the bound is checked before anything is hashed.
+        send_reset_password: called with ``user``, ``url`` and ``token``; without it a reset is refused.
+        reset_password_token_expires_in: how long the link works.
+        on_existing_user_sign_up: called with ``user`` when the answer hides that the address was taken.
+    """
+
+    enabled: bool = True
+    auto_sign_in: bool = True
+    disable_sign_up: bool = False
+    min_password_length: int = 8
+    max_password_length: int = 128
+    send_reset_password: Callable[..., object] | None = None
+    reset_password_token_expires_in: timedelta = timedelta(hours=1)
+    on_existing_user_sign_up: Callable[..., object] | None = None
+
+
+@dataclass(frozen=True)
+class UserOptions:
+    """The user table (reference option ``user``)."""
+
+    additional_fields: AdditionalFields = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AccountOptions:
+    """The account table (reference option ``account``)."""
+
+    additional_fields: AdditionalFields = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class VerificationOptions:
+    """The verification table (reference option ``verification``).
+
+    Args:
+        store_identifier: ``"plain"`` shares the table with a TypeScript server, ``"hashed"`` keeps a leaked database
+            from yielding usable links.
+    """
+
+    additional_fields: AdditionalFields = field(default_factory=dict)
+    store_identifier: Literal["plain", "hashed"] = "plain"
+
+
+@dataclass(frozen=True)
+class SessionOptions:
+    """Sessions (reference option ``session``).
+
+    Args:
+        expires_in: the lifetime of a session, and of its cookie.
+        update_age: a session is extended when it was last extended at least this long ago.
+        fresh_age: how long after sign-in a session may do sensitive things; zero switches the check off.
+        disable_session_refresh: sessions are never extended.
+        defer_session_refresh: ``GET /get-session`` never writes, it tells whether ``POST /get-session`` is due.
+    """
+
+    expires_in: timedelta = timedelta(days=7)
+    update_age: timedelta = timedelta(days=1)
+    fresh_age: timedelta = timedelta(days=1)
+    disable_session_refresh: bool = False
+    defer_session_refresh: bool = False
+    additional_fields: AdditionalFields = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CookieAttributes:
+    """Attributes of a cookie; ``None`` leaves the weaker setting as it is (reference ``CookieOptions``)."""
+
+    domain: str | None = None
+    path: str | None = None
+    max_age: timedelta | None = None
+    http_only: bool | None = None
+    secure: bool | None = None
+    same_site: str | None = None
+    partitioned: bool | None = None
+
+
+@dataclass(frozen=True)
+class CookieOverride:
+    """Another name and other attributes for one cookie (reference ``advanced.cookies.<key>``)."""
+
+    name: str | None = None
+    attributes: CookieAttributes = field(default_factory=CookieAttributes)
+
+
+@dataclass(frozen=True)
+class CrossSubDomainCookies:
+    """Cookies shared by the subdomains of ``domain``, by default the host of the base URL."""
+
+    enabled: bool = False
+    domain: str | None = None
+
+
+@dataclass(frozen=True)
+class IpAddress:
+    """How the address of a client is kept (reference ``advanced.ipAddress``); it always comes from the environ."""
+
+    disable_ip_tracking: bool = False
+    ipv6_subnet: int = 64
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """Low-level settings (reference option ``advanced``).
+
+    Args:
+        disable_origin_check: no check of callback URLs, and none of origins either; or a list of paths to exempt.
+        disable_csrf_check: no check of ``Origin`` and Fetch Metadata.
+    """
+
+    use_secure_cookies: bool | None = None
+    cookie_prefix: str = "better-auth"
+    cookies: Mapping[str, CookieOverride] = field(default_factory=dict)
+    default_cookie_attributes: CookieAttributes = field(default_factory=CookieAttributes)
+    cross_sub_domain_cookies: CrossSubDomainCookies = field(default_factory=CrossSubDomainCookies)
+    disable_csrf_check: bool | None = None
+    disable_origin_check: bool | tuple[str, ...] = False
+    skip_trailing_slashes: bool = False
+    ip_address: IpAddress = field(default_factory=IpAddress)
+
+
+@dataclass(frozen=True)
+class OnAPIError:
+    """Where errors of redirecting endpoints are shown (reference option ``onAPIError``)."""
+
+    error_url: str | None = None
+
+
+@dataclass(frozen=True)
+class AuthConfig:
+    """All of it. A field is a constructor argument and, in capitals behind ``BETTER_AUTH_``, a configuration key.
+
+    Args:
+        secret: signs cookies and derives keys; falls back to ``SECRET_KEY``. At least 32 characters.
+        url: the public origin, optionally with a path prefix, for example ``https://app.example.com``.
+        base_path: where the routes are mounted.
+        allowed_hosts: without ``url``: the hosts whose requests are answered; in debug and testing, loopback.
+        trusted_origins: further origins or patterns that may call and be redirected to.
+        disabled_paths: paths below ``base_path`` that answer 404.
+        max_body: the largest request body, in bytes.
+        max_hashes: how many passwords are hashed at once in this process; the others wait.
+        database_uri: where the tables are, if the application has no Flask-SQLAlchemy of its own.
+        bind_key: the Flask-SQLAlchemy bind of the tables, where there is no ``user_model`` that has one.
+        table_prefix: put in front of the name of every table.
+        naming: how columns are called: ``"snake_case"``, or ``"camelCase"`` as a TypeScript server made them.
+        password_hash: ``"argon2id"``, ``"scrypt"`` (readable by a TypeScript server on the same database) or an
+            ``argon2.PasswordHasher``.
+        login_url: where ``login_required`` sends browsers.
+        hardening: refusals beyond the reference that a client can see.
+    """
+
+    secret: str = field(default="", repr=False)
+    url: str | None = None
+    base_path: str = "/api/auth"
+    allowed_hosts: tuple[str, ...] = ()
+    trusted_origins: tuple[str, ...] = ()
+    disabled_paths: tuple[str, ...] = ()
+    max_body: int = 65536
+    max_hashes: int | None = None
+    database_uri: str = "sqlite:///better_auth.db"
+    bind_key: str | None = None
+    table_prefix: str = ""
+    naming: Literal["snake_case", "camelCase"] = "snake_case"
+    password_hash: Any = None
+    login_url: str | None = None
+    hardening: bool = True
+    email_and_password: EmailAndPassword = field(default_factory=EmailAndPassword)
+    user: UserOptions = field(default_factory=UserOptions)
+    session: SessionOptions = field(default_factory=SessionOptions)
+    account: AccountOptions = field(default_factory=AccountOptions)
+    verification: VerificationOptions = field(default_factory=VerificationOptions)
+    advanced: Advanced = field(default_factory=Advanced)
+    on_api_error: OnAPIError = field(default_factory=OnAPIError)
+
+    def additional_fields(self, table: str) -> AdditionalFields:
+        """The further columns of a core table."""
+        fields_: AdditionalFields = getattr(self, table).additional_fields
+        return fields_
+
+
+def build(arguments: Mapping[str, Any], settings: Mapping[str, Any]) -> AuthConfig:
+    """Put the configuration together; a constructor argument wins over a configuration key.
+
+    Args:
+        arguments: keyword arguments of ``BetterAuth``.
+        settings: ``app.config``.
+
+    Raises:
+        ConfigError: a key nobody knows, or a value of the wrong type; the message names the key.
+    """
+    values = _from_settings(settings)
+    for name, value in arguments.items():
+        present = values.get(name)
+        if isinstance(present, dict) and not isinstance(value, dict):
+            value = {**present, **_given(value)}
+        elif isinstance(present, dict):
+            value = {**present, **value}
+        values[name] = value
+    values.setdefault("secret", settings.get("SECRET_KEY") or "")
+    if isinstance(values["secret"], bytes):
+        values["secret"] = values["secret"].decode("latin-1")
+    config: AuthConfig = _section(AuthConfig, values, "BetterAuth")
+    return config
+
+
+def _given(section: Any) -> dict[str, Any]:
+    """What a section object says beyond its defaults, so that the deployment can set the rest."""
+    out = {}
+    for item in fields(section):
+        value = getattr(section, item.name)
+        default = item.default_factory() if item.default_factory is not MISSING else item.default
+        if value != default:
+            out[item.name] = value
+    return out
+
+
+def _from_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    hints = typing.get_type_hints(AuthConfig)
+    sections = sorted((name for name in hints if is_dataclass(hints[name])), key=len, reverse=True)
+    values: dict[str, Any] = {}
+    for key in sorted(key for key in settings if key.startswith(PREFIX)):
+        name = key[len(PREFIX) :].lower()
+        section = next((s for s in sections if name.startswith(s + "_")), None)
+        if name in hints:
+            value = settings[key]
+            if is_dataclass(hints[name]) and isinstance(value, Mapping):
+                value = {**value, **values.get(name, {})}
+            values[name] = value
+        elif section:
+            _known(name[len(section) + 1 :], typing.get_type_hints(hints[section]), key, f"{PREFIX}{section.upper()}_")
+            values.setdefault(section, {})[name[len(section) + 1 :]] = settings[key]
+        else:
+            _known(name, hints, key, PREFIX)
+    return values
+
+
+def _known(name: str, names: Collection[str], shown: str, prefix: str = "") -> None:
+    if name in names:
+        return
+    near = difflib.get_close_matches(name, list(names), n=1, cutoff=0)
+    nearest = prefix + (near[0].upper() if prefix else near[0])
+    raise ConfigError(f"{shown} is no setting; the nearest one is {nearest}")
+
+
+def _section(cls: type[Any], values: Any, where: str) -> Any:
+    if isinstance(values, cls):
+        return values
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where} must be a {cls.__name__} or a dict, not {values!r}")
+    hints = typing.get_type_hints(cls)
+    built = {}
+    for name, value in values.items():
+        _known(name, hints, f"{where}({name}=...)")
+        built[name] = _value(hints[name], value, f"{where}({name}=...)")
+    return cls(**built)
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    """``value`` as the type that ``hint`` asks for; texts are read as ``from_prefixed_env`` leaves them."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in arguments:
+            return None
+        failure: ConfigError | None = None
+        for argument in arguments:
+            try:
+                if argument is not type(None):
+                    return _value(argument, value, where)
+            except ConfigError as error:
+                failure = failure or error
+        raise failure or ConfigError(where)
+    if origin is Literal:
+        if value not in arguments:
+            raise ConfigError(f"{where} must be one of {', '.join(map(repr, arguments))}, not {value!r}")
+        return value
+    if is_dataclass(hint):
+        return _section(typing.cast(type, hint), value, where)
+    if origin is tuple:
+        if isinstance(value, str):
+            value = [part.strip() for part in value.split(",") if part.strip()]
+        if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
+            raise ConfigError(f"{where} must be a list of texts, not {value!r}")
+        return tuple(value)
+    if origin is not None and issubclass(origin, Mapping):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where} must be a dict, not {value!r}")
+        return {key: _value(arguments[1], item, f"{where}[{key!r}]") for key, item in value.items()}
+    if origin is not None and issubclass(origin, Callable):  # type: ignore[arg-type]  # an abstract class by protocol
+        if not callable(value):
+            raise ConfigError(f"{where} must be callable, not {value!r}")
+        return value
+    return _scalar(hint, value, where)
+
+
+def _scalar(hint: type, value: Any, where: str) -> Any:
+    if hint is timedelta:
+        if isinstance(value, str):
+            value = _number(value)
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
+            value = timedelta(seconds=value)
+        if not isinstance(value, timedelta) or value < timedelta(0):
+            raise ConfigError(f"{where} must be a timedelta or a number of seconds, not {value!r}")
+        return value
+    if hint is bool and isinstance(value, str) and value.lower() in ("true", "false", "1", "0"):
+        return value.lower() in ("true", "1")
+    if hint is int and isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise ConfigError(f"{where} must be of type {hint.__name__}, not {type(value).__name__}")  # it may be a secret
+    return value
+
+
+def _number(text: str) -> Any:
+    try:
+        return float(text)
+    except ValueError:
+        return text

@@ -1,0 +1,302 @@
+"""What a view is handed: the state of the application, and the one invocation it serves."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from flask import Flask, Request
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy.engine import Engine
+from sqlalchemy.orm import Session
+from werkzeug.datastructures import Headers
+
+from . import models, urls
+from .config import AuthConfig
+from .cookies import CookieJar, SetCookies
+from .errors import APIError, CoreErrors
+from .passwords import Passwords
+from .wire import Output
+
+if TYPE_CHECKING:
+    from .endpoint import Endpoint, Registry
+    from .hooks import DatabaseHooks, Hooks
+
+_LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+
+
+class Record(dict[str, Any]):
+    """A row of one of our tables: its columns under their Python names, as items and as attributes."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __repr__(self) -> str:
+        return f"<Record {self.get('id')}>"  # it may hold a password hash or a session token
+
+
+@dataclass(frozen=True)
+class Table:
+    """One of our tables: the mapped class, its columns and those of them that may leave the server."""
+
+    model: type[Any]
+    columns: Mapping[str, Any]
+    returned: tuple[str, ...]
+
+    @classmethod
+    def of(cls, model: type[Any]) -> Table:
+        """Read it off a mapped class."""
+        return cls(model, models.statement_columns(model), models.returned_columns(model))
+
+    def record(self, row: Iterable[Any]) -> Record:
+        """A row whose values stand in the order of ``columns``."""
+        return Record(zip(self.columns, row, strict=True))
+
+    def shown(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """What of a row may leave the server."""
+        return {name: row[name] for name in self.returned}
+
+
+class AuthState:
+    """What one application shares among its requests; kept in ``app.extensions["better_auth"]``."""
+
+    def __init__(
+        self,
+        app: Flask,
+        config: AuthConfig,
+        db: SQLAlchemy,
+        core: models.Models,
+        hooks: Hooks,
+        database_hooks: DatabaseHooks,
+    ) -> None:
+        self.app, self.config, self.db, self.hooks, self.database_hooks = app, config, db, hooks, database_hooks
+        self.models = core
+        self.tables = {name: Table.of(core[name]) for name in models.CORE_TABLES}
+        self.cookies = CookieJar(config)
+        self.passwords = Passwords(config, relaxed=app.debug or app.testing)
+        self.registry: Registry
+        #: Engines that read without a transaction, by the engine of the application that each of them stands for.
+        self.readers: dict[Engine, Engine] = {}
+        #: Statements that are built once, by the function that builds them.
+        self.statements: dict[Any, Any] = {}
+        self._base = config.url.rstrip("/") if config.url else None
+        self._trusted = tuple(config.trusted_origins)
+        if config.url:
+            self._trusted = (urls.base_origin(config.url), *self._trusted)
+
+    def statement(self, build: Callable[[AuthState], Any]) -> Any:
+        """The statement that ``build`` makes for this application, made at its first use."""
+        made = self.statements.get(build)
+        if made is None:
+            made = self.statements[build] = build(self)
+        return made
+
+    def base_url(self, request: Request) -> str:
+        """Where the routes are to be found from outside, without a slash at the end.
+
+        Raises:
+            APIError: ``INVALID_HOST``; no base URL is configured and the request's host is not an allowed one.
+        """
+        if self._base:
+            return self._base + self.config.base_path
+        return self._request_origin(request) + request.script_root + self.config.base_path
+
+    def trusted_origins(self, request: Request) -> tuple[str, ...]:
+        """The origins and patterns that may call, the own origin first."""
+        if self._base:
+            return self._trusted
+        return (self._request_origin(request), *self._trusted)
+
+    def _request_origin(self, request: Request) -> str:
+        # the host is the client's to choose: it counts only where the deployment has named it (SECURITY C1 to C3)
+        origin = urls.origin_of(f"{request.scheme}://{request.host}") or ""
+        host = origin.partition("://")[2]
+        allowed = self.config.allowed_hosts
+        if not allowed and (self.app.debug or self.app.testing):
+            allowed = _LOOPBACK
+        if host and (host in allowed or host.rpartition(":")[0] in allowed):
+            return origin
+        raise APIError(CoreErrors.INVALID_HOST)
+
+
+@dataclass
+class Reply:
+    """What a view answers: a body under Python names, a status, and perhaps headers.
+
+    ``location`` is where the client shall go: alone it makes a redirect of status 302, with a body a header beside it.
+    """
+
+    body: Any = None
+    status: int = 200
+    location: str | None = None
+    html: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    #: Knows the body field by field; set by the pipeline where a view made the reply, and not a hook.
+    output: Output | None = field(default=None, repr=False)
+
+    @property
+    def python(self) -> Any:
+        """The body as callers of ``auth.api`` get it."""
+        return self.output.python(self.body) if self.output else self.body
+
+    @property
+    def wire(self) -> Any:
+        """The body as clients get it."""
+        return self.output.wire(self.body) if self.output else self.body
+
+    @property
+    def is_redirect(self) -> bool:
+        """Whether the answer is a redirect and nothing else."""
+        return self.location is not None and self.body is None
+
+
+class Call:
+    """One invocation of an endpoint, by HTTP or by ``auth.api``.
+
+    Args:
+        state: the application's.
+        endpoint: what is invoked; ``None`` while ``current_user`` reads a session.
+        request: Flask's request object itself, not the proxy: an inner call has one of its own.
+        internal: invoked by server code through ``auth.api``.
+        joined: the session of the application whose transaction the call takes part in.
+    """
+
+    def __init__(
+        self,
+        state: AuthState,
+        endpoint: Endpoint | None,
+        request: Request,
+        *,
+        internal: bool = False,
+        joined: Session | None = None,
+        with_headers: bool = True,
+    ) -> None:
+        self.state, self.endpoint, self.request = state, endpoint, request
+        self.internal, self.joined, self.with_headers = internal, joined, with_headers
+        self.body: Any = ...
+        self.query: Any = {}
+        self.params: dict[str, str] = {}
+        self.cookies = SetCookies()
+        self.headers = Headers()
+        #: The session and user of the caller, once something has asked for them.
+        self.session: Record | None = None
+        self.user: Record | None = None
+        #: The session that this call made.
+        self.new_session: Record | None = None
+        #: What after hooks see: the reply, or the error that stands in for it.
+        self.returned: Reply | APIError | None = None
+        #: The open unit's session, and what it does once it is committed.
+        self.unit: Session | None = None
+        self.after_commit: list[Callable[[], object]] = []
+        self._own: Session | None = None
+        self._after_reply: list[Callable[[], object]] = []
+        self._answered = False
+
+    @property
+    def config(self) -> AuthConfig:
+        """The application's configuration."""
+        return self.state.config
+
+    @property
+    def db(self) -> Session:
+        """The session that writes go to: the call's own, or the one it joined."""
+        if self.joined is not None:
+            return self.joined
+        if self._own is None:
+            self._own = self.state.db.session.session_factory()
+        return self._own
+
+    @property
+    def signed_in(self) -> tuple[Record, Record]:
+        """The caller's session and user, behind a guard that asked for them.
+
+        Raises:
+            APIError: ``UNAUTHORIZED``.
+        """
+        if self.session is None or self.user is None:
+            raise APIError(CoreErrors.UNAUTHORIZED)
+        return self.session, self.user
+
+    @property
+    def base_url(self) -> str:
+        """Where the routes are to be found from outside."""
+        return self.state.base_url(self.request)
+
+    @property
+    def address(self) -> str:
+        """The client's address as it is stored: IPv6 by its network (``advanced.ip_address.ipv6_subnet``), ``""`` when
+        unknown. Forwarded headers do not count; ``ProxyFix`` is the application's to apply."""
+        options = self.config.advanced.ip_address
+        if options.disable_ip_tracking:
+            return ""
+        try:
+            address = ipaddress.ip_address((self.request.remote_addr or "").partition("%")[0])
+        except ValueError:
+            return ""
+        if isinstance(address, ipaddress.IPv6Address):
+            if address.ipv4_mapped is None:
+                network = ipaddress.ip_network((int(address), options.ipv6_subnet), strict=False)
+                return network.network_address.exploded
+            address = address.ipv4_mapped
+        return str(address)
+
+    def set_session(self, session: Record, user: Record, *, remember: bool) -> None:
+        """Make ``session`` the caller's: its cookie leaves with the answer.
+
+        Args:
+            session: the row.
+            user: its user.
+            remember: false for a browser session: cookies without a life of their own, and a mark not to extend it.
+        """
+        jar = self.state.cookies
+        self.session, self.user = session, user
+        life: timedelta | None = jar.session_token.attributes.max_age if remember else None
+        self.cookies.set(jar.session_token, jar.signed(session.token), max_age=life)
+        if not remember:
+            self.cookies.set(jar.dont_remember, jar.signed("true"), max_age=None)
+        elif jar.dont_remember.name in self.request.cookies:
+            self.cookies.expire(jar.dont_remember)
+
+    def clear_session(self) -> None:
+        """Make the browser forget its session."""
+        jar = self.state.cookies
+        self.session = self.user = None
+        for cookie in (jar.session_token, jar.session_data, jar.dont_remember):
+            self.cookies.expire(cookie)
+
+    def after_reply(self, work: Callable[[], object]) -> None:
+        """Do ``work`` when the answer is on its way, or at once if it is gone: what the client must not wait for."""
+        if self._answered:
+            self.guarded(work)
+        else:
+            self._after_reply.append(work)
+
+    def finish(self) -> None:
+        """Do what waited for the answer, and give back what the call holds."""
+        self._answered = True
+        while self._after_reply:
+            self.guarded(self._after_reply.pop(0))
+        self.close()
+
+    def close(self) -> None:
+        """Give back the call's own database session."""
+        if self._own is not None:
+            self._own.close()
+
+    @property
+    def has_work(self) -> bool:
+        """Whether something waits for the answer."""
+        return bool(self._after_reply)
+
+    def guarded(self, work: Callable[[], object]) -> None:
+        """Run application code whose failure must not change the answer; it is logged."""
+        try:
+            work()
+        except Exception:
+            self.state.app.logger.exception("better-auth: work after %s failed", self.endpoint)

@@ -1,0 +1,32 @@
+"""Random identifiers, signatures and one-way forms of secrets, over the standard library's primitives."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+import string
+
+ALPHANUMERIC = string.ascii_letters + string.digits
+
+
+def random_string(length: int = 32, alphabet: str = ALPHANUMERIC) -> str:
+    """A random text of ``length`` characters; 32 alphanumeric ones hold 190 bits (ASVS 7.2.3 asks for 128)."""
+    return "".join(secrets.choice(alphabet) for _ in range(length))
+
+
+def sign(secret: str, value: str) -> str:
+    """The HMAC-SHA-256 of ``value`` in standard base64 with padding: 44 characters, as the reference signs cookies."""
+    mac = hmac.new(secret.encode(), value.encode(), hashlib.sha256).digest()
+    return base64.b64encode(mac).decode()
+
+
+def verify(secret: str, value: str, signature: str) -> bool:
+    """Whether ``signature`` was made by ``sign`` for ``value``, compared in constant time."""
+    return hmac.compare_digest(sign(secret, value).encode(), signature.encode("utf-8", "surrogatepass"))
+
+
+def one_way(text: str) -> str:
+    """The hashed form of a random identifier at rest: base64url of SHA-256, without padding."""
+    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")

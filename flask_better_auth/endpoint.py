@@ -1,0 +1,164 @@
+"""What an endpoint is, how views declare one, and the registry both doors look them up in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import wire
+from .context import Call, Reply, Table
+from .errors import ConfigError
+from .wire import WireSchema
+
+JSON = "application/json"
+FORM = "application/x-www-form-urlencoded"
+
+View = Callable[[Call], Reply]
+Guard = Callable[[Call], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Endpoint:
+    """One operation of the API: a Flask rule and a name in ``auth.api``.
+
+    Args:
+        name: the reference's method name in snake_case; also the view function's and Flask's endpoint name.
+        view: answers the call.
+        path: below the base path; ``None`` for an operation that the server alone can call.
+        methods: the HTTP methods that reach it.
+        body: validates the body; ``None`` ignores it.
+        query: validates the query string.
+        returns: the shape of the answer.
+        guards: run after validation, in order; each may raise.
+        media_types: what a body may be sent as, in the order that the refusal lists them.
+        optional_body: a missing body is an empty one.
+        needs_headers: a call of the server must pass ``headers``.
+        no_store: the answer must not be kept by anyone.
+    """
+
+    name: str
+    view: View
+    path: str | None
+    methods: tuple[str, ...]
+    body: WireSchema | None = None
+    query: WireSchema | None = None
+    returns: Any = None
+    guards: tuple[Guard, ...] = ()
+    media_types: tuple[str, ...] = (JSON,)
+    optional_body: bool = False
+    needs_headers: bool = False
+    no_store: bool = False
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class Routes:
+    """The endpoints of one view module, collected by decorators."""
+
+    def __init__(self) -> None:
+        self.endpoints: list[Endpoint] = []
+
+    def __iter__(self) -> Any:
+        return iter(self.endpoints)
+
+    def route(
+        self,
+        path: str | None,
+        *,
+        methods: tuple[str, ...],
+        body: type[WireSchema] | None = None,
+        query: type[WireSchema] | None = None,
+        returns: Any = None,
+        guards: Iterable[Guard] = (),
+        **options: Any,
+    ) -> Callable[[View], View]:
+        """Declare the decorated view as an endpoint; see ``Endpoint`` for the arguments."""
+
+        def declare(view: View) -> View:
+            self.endpoints.append(
+                Endpoint(
+                    name=view.__name__,
+                    view=view,
+                    path=path,
+                    methods=methods,
+                    body=body() if body else None,
+                    query=query() if query else None,
+                    returns=returns() if isinstance(returns, type) else returns,
+                    guards=tuple(guards),
+                    **options,
+                )
+            )
+            return view
+
+        return declare
+
+    def get(self, path: str, **options: Any) -> Callable[[View], View]:
+        """Declare a view for GET."""
+        return self.route(path, methods=("GET",), **options)
+
+    def post(self, path: str, **options: Any) -> Callable[[View], View]:
+        """Declare a view for POST."""
+        return self.route(path, methods=("POST",), **options)
+
+    def server(self, **options: Any) -> Callable[[View], View]:
+        """Declare a view that has no route: only ``auth.api`` reaches it."""
+        return self.route(None, methods=("POST",), **options)
+
+
+@dataclass(frozen=True, eq=False)
+class Bound:
+    """An endpoint as one application has it, with what its columns decide."""
+
+    endpoint: Endpoint
+    output: wire.Output
+    #: Wire names of the body and the query, and the Python names they stand for.
+    body_names: Mapping[str, str] = field(default_factory=dict)
+    query_names: Mapping[str, str] = field(default_factory=dict)
+
+
+class Registry:
+    """Every endpoint of one application, by name."""
+
+    def __init__(self, bound: Iterable[Bound]) -> None:
+        self.by_name = {item.endpoint.name: item for item in bound}
+
+    def __iter__(self) -> Any:
+        return iter(self.by_name.values())
+
+
+def build_registry(
+    modules: Iterable[Iterable[Endpoint]], tables: Mapping[str, Table], additional: Mapping[str, Iterable[str]]
+) -> Registry:
+    """Bind the endpoints of ``modules`` to the tables of one application.
+
+    Raises:
+        ConfigError: two endpoints share a name, or a path and a method.
+    """
+    names: set[str] = set()
+    paths: set[tuple[str, str]] = set()
+    bound = []
+    returned = {name: table.returned for name, table in tables.items()}
+    for endpoint in (endpoint for module in modules for endpoint in module):
+        routed = {(method, endpoint.path) for method in endpoint.methods if endpoint.path is not None}
+        if endpoint.name in names or paths & routed:
+            raise ConfigError(f"the endpoint {endpoint.name} ({endpoint.path}) is declared twice")
+        names.add(endpoint.name)
+        paths |= routed
+        bound.append(
+            Bound(
+                endpoint,
+                wire.Output(endpoint.returns, returned),
+                _names(endpoint.body, additional),
+                _names(endpoint.query, additional),
+            )
+        )
+    return Registry(bound)
+
+
+def _names(schema: WireSchema | None, additional: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    if schema is None:
+        return {}
+    extra = additional[schema.columns_of] if schema.columns_of else ()
+    return {schema.wire_names[name]: name for name in schema.fields} | {wire.wire_name(name): name for name in extra}

@@ -1,0 +1,184 @@
+"""``BetterAuth``: puts the pieces together for each application."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from flask import Flask, current_app, has_app_context
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import exc, inspect
+
+from . import models, responses, views, web
+from .api import API
+from .config import AuthConfig, build
+from .context import AuthState
+from .current import current_user
+from .endpoint import build_registry
+from .errors import APIError, ConfigError
+from .hooks import DatabaseHooks, Hooks
+
+_KEY = "better_auth"
+_SECRET_LENGTH = 32
+#: Long enough, and known to everybody: the reference's built-in default, and what tutorials write.
+_KNOWN_SECRETS = {"better-auth-secret-12345678901234567890", "better-auth-secret-123456789012345678901234567890"}
+
+
+class BetterAuth:
+    """The extension: ``BetterAuth(app)``, or ``auth = BetterAuth()`` and ``auth.init_app(app)`` later.
+
+    Args:
+        app: the application; without it call ``init_app``.
+        db: the application's Flask-SQLAlchemy. By default the one that is registered when ``init_app`` is called, else
+            one of our own at ``BETTER_AUTH_DATABASE_URI``, whose tables are made at once.
+        user_model: the application's own user class, a subclass of ``UserMixin``.
+        hooks: run around endpoints.
+        database_hooks: run around rows.
+        options: see ``AuthConfig``; each may come from ``BETTER_AUTH_*`` in the application's configuration too.
+
+    Raises:
+        ConfigError: an option nobody knows, or a wrong value.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        db: SQLAlchemy | None = None,
+        user_model: type[Any] | None = None,
+        hooks: Hooks | None = None,
+        database_hooks: DatabaseHooks | None = None,
+        **options: Any,
+    ) -> None:
+        self._db, self._user_model = db, user_model
+        self._hooks, self._database_hooks = hooks or Hooks(), database_hooks or DatabaseHooks()
+        self._options = options
+        self._endpoints = [list(routes) for routes in views.CORE]
+        self._models: models.Models | None = None
+        self._apps: weakref.WeakSet[Flask] = weakref.WeakSet()
+        config = build(options, {})
+        if db is None and user_model is not None:
+            self._db = db = user_model.__fsa__
+        if db is not None:
+            # at once, so that migrations see the tables without an application
+            self._models = models.build_models(db, config, user_model)
+        self.api = self._api(self._state)
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Serve the routes of an application.
+
+        Raises:
+            ConfigError: a wrong setting, or a second extension on the same application.
+        """
+        if _KEY in app.extensions:
+            raise ConfigError("this application has a BetterAuth already")
+        config = build(self._options, app.config)
+        _check_secret(app, config)
+        db, own = self._database(app, config)
+        self._models = models.build_models(db, config, self._user_model)
+        state = AuthState(app, config, db, self._models, self._hooks, self._database_hooks)
+        additional = {table: config.additional_fields(table) for table in models.CORE_TABLES}
+        state.registry = build_registry(self._endpoints, state.tables, additional)
+        app.extensions[_KEY] = state
+        app.register_blueprint(web.build_blueprint(state))
+        app.register_error_handler(APIError, responses.of_error)
+        app.context_processor(lambda: {"current_user": current_user})
+        self._apps.add(app)
+        if not (config.url or config.allowed_hosts or app.debug or app.testing):
+            app.logger.warning("better-auth answers no host: set BETTER_AUTH_URL or BETTER_AUTH_ALLOWED_HOSTS")
+        if own:
+            with app.app_context():
+                _create_tables(db)
+
+    def for_app(self, app: Flask) -> BoundAuth:
+        """The extension as one of several applications has it, for use outside its context."""
+        if app not in self._apps:
+            raise RuntimeError(f"{app.name} has no such BetterAuth")
+        return BoundAuth(self._api(lambda: app.extensions[_KEY]))
+
+    @property
+    def User(self) -> type[Any]:
+        """The class mapped to the user table."""
+        return self._built.user
+
+    @property
+    def Session(self) -> type[Any]:
+        """The class mapped to the session table."""
+        return self._built.session
+
+    @property
+    def Account(self) -> type[Any]:
+        """The class mapped to the account table."""
+        return self._built.account
+
+    @property
+    def Verification(self) -> type[Any]:
+        """The class mapped to the verification table."""
+        return self._built.verification
+
+    @property
+    def _built(self) -> models.Models:
+        if self._models is None:
+            raise RuntimeError("the models are there once init_app was called, or at once with db= or user_model=")
+        return self._models
+
+    def _api(self, find_state: Any) -> API:
+        return API((endpoint.name for routes in self._endpoints for endpoint in routes), find_state)
+
+    def _state(self) -> AuthState:
+        """The state of the current application, or of the only one."""
+        if has_app_context():
+            app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]  # the object behind the proxy
+            if app in self._apps:
+                state: AuthState = app.extensions[_KEY]
+                return state
+        apps = list(self._apps)
+        if len(apps) != 1:
+            raise RuntimeError("which application? push its context, or use auth.for_app(app).api")
+        only: AuthState = apps[0].extensions[_KEY]
+        return only
+
+    def _database(self, app: Flask, config: AuthConfig) -> tuple[SQLAlchemy, bool]:
+        """The database of the application, and whether it is ours to make tables in."""
+        registered: SQLAlchemy | None = app.extensions.get("sqlalchemy")
+        if self._db is not None:
+            return self._db, False
+        if registered is not None:
+            return registered, False
+        if "SQLALCHEMY_DATABASE_URI" in app.config or "SQLALCHEMY_BINDS" in app.config:
+            raise ConfigError("no Flask-SQLAlchemy is registered: call db.init_app(app) first, or pass db=")
+        app.config["SQLALCHEMY_DATABASE_URI"] = config.database_uri
+        db = SQLAlchemy()
+        db.init_app(app)
+        return db, True
+
+
+class BoundAuth:
+    """The extension as one application has it."""
+
+    def __init__(self, api: API) -> None:
+        self.api = api
+
+
+def _check_secret(app: Flask, config: AuthConfig) -> None:
+    secret = config.secret
+    if not secret:
+        raise ConfigError("set BETTER_AUTH_SECRET or SECRET_KEY; `flask better-auth secret` makes one")
+    weak = len(secret) < _SECRET_LENGTH or secret in _KNOWN_SECRETS or len(set(secret)) < 8
+    if weak and not (app.debug or app.testing):
+        raise ConfigError(
+            "BETTER_AUTH_SECRET (or SECRET_KEY) must be at least 32 characters that nobody can guess; "
+            "`flask better-auth secret` makes one"
+        )
+
+
+def _create_tables(db: SQLAlchemy) -> None:
+    try:
+        db.create_all()
+    except (exc.OperationalError, exc.ProgrammingError, exc.IntegrityError):
+        # another worker was faster; what it made is what we were about to make
+        present = set(inspect(db.engine).get_table_names())
+        if not present.issuperset(db.metadata.tables):
+            raise

@@ -1,0 +1,288 @@
+"""The four core tables: mixins, the columns that options add, and the models built on the application's metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import JSON, BigInteger, Boolean, DateTime, ForeignKey, Integer, MetaData, String, Text, inspect
+from sqlalchemy.dialects import mysql
+from sqlalchemy.engine import Dialect
+from sqlalchemy.orm import Mapped, backref, declared_attr, mapped_column, relationship
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from . import clock
+from .config import AdditionalField, AdditionalFields, AuthConfig
+from .crypto import random_string
+from .errors import ConfigError
+from .wire import wire_name
+
+CORE_TABLES = ("user", "session", "account", "verification")
+_NAMING = "better_auth_naming"
+_RETURNED = "better_auth_returned"
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time in UTC on every database, whatever its driver returns and whatever its server's time zone is."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name in ("mysql", "mariadb"):
+            return dialect.type_descriptor(mysql.DATETIME(fsp=3))
+        return dialect.type_descriptor(DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time needs a time zone")
+        value = value.astimezone(timezone.utc)
+        return value if dialect.name == "postgresql" else value.replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
+
+
+#: Compared byte by byte: MariaDB's default collation would find ``token`` for ``Token``, and ``a@x`` for ``ä@x``.
+KEY = String(255).with_variant(mysql.VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+_TYPES: dict[str, TypeEngine[Any]] = {
+    "string": Text(),
+    "number": Integer(),
+    "boolean": Boolean(),
+    "date": UtcDateTime(),
+    "json": JSON(none_as_null=True),
+    "string[]": JSON(none_as_null=True),
+    "number[]": JSON(none_as_null=True),
+}
+
+
+def column_name(metadata: MetaData, attribute: str) -> str:
+    """How the column of a Python attribute is called under the naming of ``metadata``."""
+    return wire_name(attribute) if metadata.info.get(_NAMING) == "camelCase" else attribute
+
+
+def _column(cls: Any, name: str, type_: TypeEngine[Any], *args: Any, returned: bool = True, **options: Any) -> Any:
+    return mapped_column(
+        column_name(cls.metadata, name), type_, *args, info={_RETURNED: returned}, **{"nullable": False, **options}
+    )
+
+
+def _attribute(name: str, type_: TypeEngine[Any], **options: Any) -> Any:
+    """A column of a mixin; its name is decided by the metadata of the class that takes the mixin in."""
+
+    return declared_attr(lambda cls: _column(cls, name, type_, **options))
+
+
+class _Row:
+    """What every mixin has: the identifier, the two times, and a text form that gives nothing away."""
+
+    if TYPE_CHECKING:
+        id: Mapped[str]
+        created_at: Mapped[datetime]
+        updated_at: Mapped[datetime]
+    else:
+        id = _attribute("id", KEY, primary_key=True, default=random_string)
+        created_at = _attribute("created_at", UtcDateTime(), default=clock.now)
+        updated_at = _attribute("updated_at", UtcDateTime(), default=clock.now, onupdate=clock.now)
+
+    def __repr__(self) -> str:
+        identity = inspect(self).identity
+        return f"<{type(self).__name__} {identity[0] if identity else 'new'}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The columns that may leave the server, under their Python names."""
+        return {name: getattr(self, name) for name in returned_columns(type(self))}
+
+
+class UserMixin(_Row):
+    """The ``user`` table. Take it in by an own model to add columns: ``class User(UserMixin, db.Model)``."""
+
+    is_authenticated = True
+
+    if TYPE_CHECKING:
+        name: Mapped[str]
+        email: Mapped[str]
+        email_verified: Mapped[bool]
+        image: Mapped[str | None]
+    else:
+        name = _attribute("name", Text())
+        email = _attribute("email", KEY, unique=True)
+        email_verified = _attribute("email_verified", Boolean(), default=False)
+        image = _attribute("image", Text(), nullable=True)
+
+
+class SessionMixin(_Row):
+    """The ``session`` table: one signed-in browser or device."""
+
+    if TYPE_CHECKING:
+        user_id: Mapped[str]
+        token: Mapped[str]
+        expires_at: Mapped[datetime]
+        ip_address: Mapped[str | None]
+        user_agent: Mapped[str | None]
+    else:
+        token = _attribute("token", KEY, unique=True)
+        expires_at = _attribute("expires_at", UtcDateTime())
+        ip_address = _attribute("ip_address", Text(), nullable=True)
+        user_agent = _attribute("user_agent", Text(), nullable=True)
+
+
+class AccountMixin(_Row):
+    """The ``account`` table: one way a user can sign in."""
+
+    if TYPE_CHECKING:
+        user_id: Mapped[str]
+        account_id: Mapped[str]
+        provider_id: Mapped[str]
+        access_token: Mapped[str | None]
+        refresh_token: Mapped[str | None]
+        id_token: Mapped[str | None]
+        access_token_expires_at: Mapped[datetime | None]
+        refresh_token_expires_at: Mapped[datetime | None]
+        scope: Mapped[str | None]
+        password: Mapped[str | None]
+    else:
+        account_id = _attribute("account_id", KEY)
+        provider_id = _attribute("provider_id", KEY)
+        access_token = _attribute("access_token", Text(), nullable=True, returned=False)
+        refresh_token = _attribute("refresh_token", Text(), nullable=True, returned=False)
+        id_token = _attribute("id_token", Text(), nullable=True, returned=False)
+        access_token_expires_at = _attribute("access_token_expires_at", UtcDateTime(), nullable=True, returned=False)
+        refresh_token_expires_at = _attribute("refresh_token_expires_at", UtcDateTime(), nullable=True, returned=False)
+        scope = _attribute("scope", Text(), nullable=True)
+        password = _attribute("password", Text(), nullable=True, returned=False)
+
+
+class VerificationMixin(_Row):
+    """The ``verification`` table: single-use secrets, what each is for and what it proves."""
+
+    if TYPE_CHECKING:
+        identifier: Mapped[str]
+        value: Mapped[str]
+        expires_at: Mapped[datetime]
+    else:
+        identifier = _attribute("identifier", KEY, index=True)
+        value = _attribute("value", Text())
+        expires_at = _attribute("expires_at", UtcDateTime())
+
+
+@dataclass(frozen=True)
+class Models:
+    """The classes that are mapped to the core tables in one metadata."""
+
+    user: type[Any]
+    session: type[Any]
+    account: type[Any]
+    verification: type[Any]
+
+    def __getitem__(self, table: str) -> type[Any]:
+        model: type[Any] = getattr(self, table)
+        return model
+
+
+def own_columns(model: type[Any]) -> tuple[str, ...]:
+    """The attributes of a model that are ours: declared by a mixin or by an option, not by the application."""
+    mapper = inspect(model)
+    return tuple(a.key for a in mapper.column_attrs if _RETURNED in a.columns[0].info)
+
+
+def returned_columns(model: type[Any]) -> tuple[str, ...]:
+    """Those of them that may leave the server."""
+    mapper = inspect(model)
+    return tuple(name for name in own_columns(model) if mapper.column_attrs[name].columns[0].info[_RETURNED])
+
+
+def build_models(db: SQLAlchemy, config: AuthConfig, user_model: type[Any] | None = None) -> Models:
+    """Map the core tables in the metadata of ``db``, once; a later call finds them there.
+
+    Args:
+        db: the application's Flask-SQLAlchemy, or the extension's own.
+        config: naming, prefix, bind key and additional fields.
+        user_model: the application's own class, a subclass of ``UserMixin``.
+
+    Raises:
+        ConfigError: ``user_model`` lacks a column, or was mapped under another naming.
+    """
+    bind_key = getattr(user_model, "__bind_key__", config.bind_key)
+    base: Any = type("AuthModel", (db.Model,), {"__abstract__": True, "__bind_key__": bind_key})
+    metadata: MetaData = base.metadata
+    if user_model is not None:
+        _check_user_model(user_model, config)
+    metadata.info.setdefault(_NAMING, config.naming)
+    models: Models | None = metadata.info.get("better_auth_models")
+    if models is None or (user_model is not None and models.user is not user_model):
+        models = _map(base, config, user_model)
+        metadata.info["better_auth_models"] = models
+    for table in CORE_TABLES:
+        add_columns(models[table], config.additional_fields(table))
+    return models
+
+
+def _check_user_model(user_model: type[Any], config: AuthConfig) -> None:
+    if not issubclass(user_model, UserMixin):
+        raise ConfigError(f"user_model={user_model.__name__} must take in flask_better_auth.UserMixin")
+    found = inspect(user_model).column_attrs["email_verified"].columns[0].name
+    wanted = wire_name("email_verified") if config.naming == "camelCase" else "email_verified"
+    if found != wanted:
+        raise ConfigError(
+            f"naming={config.naming!r}, but {user_model.__name__} was mapped before that was known: say it where the "
+            f"metadata is made, SQLAlchemy(metadata=MetaData(info={{{_NAMING!r}: {config.naming!r}}}))"
+        )
+
+
+def _map(base: type[Any], config: AuthConfig, user_model: type[Any] | None) -> Models:
+    def model(name: str, mixin: type[Any], **attributes: Any) -> type[Any]:
+        return type(name, (mixin, base), {"__tablename__": config.table_prefix + name.lower(), **attributes})
+
+    user = user_model or model("User", UserMixin)
+    key = inspect(user).column_attrs["id"].columns[0]
+
+    owner = declared_attr(lambda cls: _column(cls, "user_id", KEY, ForeignKey(key, ondelete="CASCADE"), index=True))
+    session = model("Session", SessionMixin, user_id=owner)
+    account = model("Account", AccountMixin, user_id=owner)
+    for name, child in (("sessions", session), ("accounts", account)):
+        if not hasattr(user, name):  # an own model may use the word for something else
+            # children go with their user even where the database leaves foreign keys unchecked, as SQLite does
+            child.user = relationship(user, backref=backref(name, cascade="all, delete-orphan"))
+    return Models(user, session, account, model("Verification", VerificationMixin))
+
+
+def add_columns(model: type[Any], additional: AdditionalFields) -> None:
+    """Add columns to a mapped class. One that the class has already, say by an own model, is taken as it is."""
+    for name, spec in additional.items():
+        if name in inspect(model).column_attrs:
+            inspect(model).column_attrs[name].columns[0].info.setdefault(_RETURNED, spec.returned)
+            continue
+        setattr(
+            model,
+            name,
+            _column(
+                model,
+                name,
+                _type(name, spec),
+                returned=spec.returned,
+                nullable=not spec.required,
+                unique=spec.unique or None,
+                index=spec.index or None,
+            ),
+        )
+
+
+def _type(name: str, spec: AdditionalField) -> TypeEngine[Any]:
+    if isinstance(spec.type, tuple) or (spec.type == "string" and (spec.unique or spec.index)):
+        return KEY
+    if spec.type not in _TYPES:
+        raise ConfigError(f"additional_fields[{name!r}]: type must be one of {', '.join(_TYPES)} or a tuple of texts")
+    return BigInteger() if spec.bigint else _TYPES[spec.type]
+
+
+def statement_columns(model: type[Any]) -> Mapping[str, Any]:
+    """The mapped attributes of our columns, for statements: these follow bind keys, ``__table__.c`` does not."""
+    return {name: getattr(model, name) for name in own_columns(model)}

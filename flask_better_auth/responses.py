@@ -1,0 +1,62 @@
+"""Replies and errors as the HTTP answers that clients see."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from flask import Response
+
+from . import wire
+from .context import Reply
+from .endpoint import JSON, Endpoint
+from .errors import APIError
+
+_HTML = "text/html; charset=utf-8"
+_HTML_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+_NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+
+
+def of_reply(reply: Reply, endpoint: Endpoint) -> Response:
+    """A reply of an endpoint: JSON, a page, or a redirect."""
+    if reply.html is not None:
+        response = Response(reply.html, reply.status, content_type=_HTML, headers=_HTML_HEADERS)
+    elif reply.is_redirect:
+        response = empty(302)
+    else:
+        response = Response(wire.dumps(reply.wire), reply.status, content_type=JSON)
+    if reply.location is not None:
+        response.headers["Location"] = _ascii(reply.location)
+    response.headers.extend(reply.headers)
+    if endpoint.no_store:
+        response.headers.extend(_NO_STORE)
+    return response
+
+
+def of_error(error: APIError, endpoint: Endpoint | None = None) -> Response:
+    """An error: its JSON, or its redirect."""
+    if error.body is None:
+        response = empty(error.status_code)
+    else:
+        response = Response(wire.dumps(error.body), error.status_code, content_type=JSON)
+    response.headers.extend(error.headers)
+    if "Location" in error.headers:
+        response.headers["Location"] = _ascii(error.headers["Location"])
+    if endpoint is not None and endpoint.no_store:
+        response.headers.extend(_NO_STORE)
+    return response
+
+
+def empty(status: int) -> Response:
+    """An answer without a body and without a media type."""
+    response = Response(status=status)
+    del response.headers["Content-Type"]
+    return response
+
+
+def _ascii(location: str) -> str:
+    """A URL as a header can hold it; what is encoded already stays as it is."""
+    return quote(location, safe="%/:=&?~#+!$,;'@()*[]")

@@ -1,0 +1,1 @@
+"""The verbs over rows: they know the call, and never JSON."""

@@ -1,0 +1,90 @@
+"""Additional fields in a request: which of them a client may set, and to what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timezone
+from typing import Any
+
+from .. import wire
+from ..config import AdditionalField
+from ..context import Call
+from ..errors import APIError, CoreErrors
+
+#: What a column of 32 bits holds; with ``bigint`` what JavaScript counts exactly.
+_INT, _BIGINT = 2**31, 2**53
+
+
+def read(call: Call, table: str, body: Mapping[str, Any], *, creating: bool, trusted: bool = False) -> dict[str, Any]:
+    """The additional fields of ``table`` that ``body`` sets, checked and converted.
+
+    Args:
+        call: the call, for its configuration.
+        table: ``"user"`` or ``"session"``.
+        body: under Python names.
+        creating: a row is made: what is required must be there. Defaults are the writer's matter.
+        trusted: server code may set what clients may not.
+
+    Raises:
+        APIError: ``FIELD_NOT_ALLOWED``, ``MISSING_FIELD`` or ``VALIDATION_ERROR``.
+    """
+    found: dict[str, Any] = {}
+    for name, field in call.config.additional_fields(table).items():
+        value = body.get(name, ...)
+        if not field.input and not trusted:
+            if value is not ... and value and not (creating and field.default is not None):
+                raise APIError(CoreErrors.FIELD_NOT_ALLOWED, message=f"{wire.wire_name(name)} is not allowed to be set")
+            continue
+        if value is ... or (value is None and creating):
+            if creating and field.required and field.default is None:
+                raise APIError(CoreErrors.MISSING_FIELD, message=f"{wire.wire_name(name)} is required")
+            continue
+        found[name] = _checked(name, field, value)
+    return found
+
+
+def _checked(name: str, field: AdditionalField, value: Any) -> Any:
+    if value is None and not field.required:
+        return None
+    converted = _converted(field, value)
+    if converted is ...:
+        kind = "string" if isinstance(field.type, tuple) else field.type
+        raise wire.invalid(f"[body.{wire.wire_name(name)}] {wire.expected(kind, wire.js_type(value))}")
+    if field.validator is not None:
+        try:
+            field.validator(converted)
+        except ValueError as error:
+            raise wire.invalid(str(error) or CoreErrors.VALIDATION_ERROR.message) from None
+    return converted
+
+
+def _converted(field: AdditionalField, value: Any) -> Any:
+    """``value`` as the column takes it, or ``...`` if it is of another type."""
+    if isinstance(field.type, tuple):
+        return value if value in field.type else ...
+    if field.type == "json":
+        return value
+    if field.type.endswith("[]"):
+        one = AdditionalField(type=field.type[:-2], bigint=True)
+        return value if isinstance(value, list) and all(_converted(one, v) is not ... for v in value) else ...
+    if field.type == "date":
+        return _date(value)
+    if field.type == "boolean":
+        return value if isinstance(value, bool) else ...
+    if field.type == "number":
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        bound = _BIGINT if field.bigint else _INT
+        return value if type(value) is int and -bound <= value < bound else ...
+    return value if isinstance(value, str) and "\0" not in value else ...
+
+
+def _date(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.replace("Z", "+00:00"))
+        except ValueError:
+            return ...
+        if value.tzinfo is None:
+            value = value.replace(tzinfo=timezone.utc)
+    return value if isinstance(value, datetime) and value.tzinfo is not None else ...

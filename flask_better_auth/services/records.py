@@ -1,0 +1,350 @@
+"""The only reader and writer of rows: units of work, database hooks, and the work that follows a commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, cast
+
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import delete as sql_delete
+from sqlalchemy import event, exc, inspect, literal, select
+from sqlalchemy import insert as sql_insert
+from sqlalchemy import text as sql_text
+from sqlalchemy import update as sql_update
+from sqlalchemy.engine import Connection, Engine, Row
+from sqlalchemy.orm import Session, SessionTransaction, attributes
+from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
+
+from .. import clock
+from ..context import Call, Record
+from ..crypto import random_string
+from ..errors import TransactionConflict
+
+#: Units that are open around the current code, outermost first: a hook may call ``auth.api`` from inside one.
+_open_units: ContextVar[tuple[Session, ...]] = ContextVar("better_auth_open_units", default=())
+#: SQLSTATE and error numbers of a lock that was not granted in time, and of a value that must be unique.
+_LOCK_TIMEOUTS = {"55P03", 1205}
+_DUPLICATES = {"23505", 1062}
+
+
+# ---------------------------------------------------------------- units of work
+
+
+@contextmanager
+def unit(call: Call) -> Iterator[Session]:
+    """Write rows together: all of them or none, committed at the end, whatever the answer turns out to be.
+
+    On a session of the call's own, or, where the call joined the application's, in a SAVEPOINT of that. Inside an open
+    unit of the same call it is that unit. After-commit work runs once the rows are safe; where the application commits,
+    it runs then.
+
+    Raises:
+        TransactionConflict: the application holds what an own unit would wait for.
+    """
+    if call.unit is not None:
+        yield call.unit
+        return
+    with _joined(call) if call.joined is not None else _own(call) as session:
+        call.unit = session
+        token = _open_units.set((*_open_units.get(), session))
+        try:
+            yield session
+        except BaseException:
+            call.after_commit.clear()
+            raise
+        finally:
+            _open_units.reset(token)
+            call.unit = None
+    work, call.after_commit = call.after_commit, []
+    if call.joined is None:
+        for item in work:
+            call.guarded(item)
+    elif work:
+        _when_committed(call, call.joined, work)
+
+
+def after_commit(call: Call, work: Callable[[], object]) -> None:
+    """Do ``work`` once the open unit is committed; its failure is logged and changes no answer."""
+    if call.unit is None:
+        call.guarded(work)
+    else:
+        call.after_commit.append(work)
+
+
+@contextmanager
+def _own(call: Call) -> Iterator[Session]:
+    session = call.db
+    waits = _check_conflict(call, session)
+    try:
+        with session.begin():
+            if waits:
+                _limit_waiting(session, call.state.models.user)
+            yield session
+    except exc.DBAPIError as error:
+        if waits and _error_number(error) in _LOCK_TIMEOUTS:
+            raise TransactionConflict from error
+        raise
+
+
+@contextmanager
+def _joined(call: Call) -> Iterator[Session]:
+    session = call.db
+    connection = session.connection(bind_arguments={"mapper": inspect(call.state.models.user)})
+    if connection.dialect.name == "sqlite" and not _driver_in_transaction(connection):
+        # pysqlite opens no transaction for a SAVEPOINT, and releasing the outermost one would commit
+        connection.exec_driver_sql("BEGIN")
+    with session.begin_nested():
+        yield session
+
+
+def _when_committed(call: Call, session: Session, work: Sequence[Callable[[], object]]) -> None:
+    """Run ``work`` when the transaction of the application is committed, and forget it if that is rolled back."""
+    around: set[SessionTransaction] = set()
+    transaction = session.get_nested_transaction() or session.get_transaction()
+    while transaction is not None:
+        around.add(transaction)
+        transaction = transaction.parent
+
+    def committed(session: Session) -> None:
+        if session.in_nested_transaction():
+            return  # a SAVEPOINT of the application; its transaction is still open
+        stop()
+        for item in work:
+            call.guarded(item)
+
+    def rolled_back(session: Session, previous: SessionTransaction) -> None:
+        if previous in around:
+            stop()
+
+    def stop() -> None:
+        event.remove(session, "after_commit", committed)
+        event.remove(session, "after_soft_rollback", rolled_back)
+
+    event.listen(session, "after_commit", committed)
+    event.listen(session, "after_soft_rollback", rolled_back)
+
+
+def _check_conflict(call: Call, session: Session) -> bool:
+    """Whether code around this call holds a transaction that the unit may have to wait for.
+
+    Raises:
+        TransactionConflict: it would wait for ever, or commit what is not its own.
+    """
+    bind = session.get_bind(mapper=inspect(call.state.models.user))
+    held = _held(call.state.db, bind)
+    if held is None:
+        return False
+    pool = bind.engine.pool
+    if held.dialect.name == "sqlite" and _driver_in_transaction(held):
+        raise TransactionConflict
+    if isinstance(pool, QueuePool) and _capacity(pool) == 1:
+        raise TransactionConflict
+    return held.dialect.name != "sqlite"
+
+
+def _held(db: SQLAlchemy, bind: Engine | Connection) -> Connection | None:
+    """The connection that ``db.session``, or a unit around this code, holds of ``bind``; never opens one."""
+    sessions = list(_open_units.get())
+    if db.session.registry.has():
+        sessions.append(db.session())
+    for session in sessions:
+        transaction = session.get_transaction()
+        # asking the session itself would begin a transaction for the application
+        entry = transaction._connections.get(bind) if transaction is not None else None
+        if entry is not None:
+            return entry[0]
+    return None
+
+
+def _driver_in_transaction(connection: Connection) -> bool:
+    return bool(getattr(connection.connection.driver_connection, "in_transaction", False))
+
+
+def _capacity(pool: QueuePool) -> int:
+    return -1 if pool._max_overflow < 0 else pool.size() + pool._max_overflow
+
+
+def _limit_waiting(session: Session, model: type[Any]) -> None:
+    """Five seconds for a lock: the holder may be the very request that waits."""
+    mapper = {"mapper": inspect(model)}
+    dialect = session.get_bind(**mapper).dialect.name
+    if dialect == "postgresql":
+        session.execute(sql_text("SET LOCAL lock_timeout = '5s'"), bind_arguments=mapper)
+    elif dialect in ("mysql", "mariadb"):
+        connection = session.connection(bind_arguments=mapper)
+        connection.exec_driver_sql("SET @better_auth_wait = @@SESSION.innodb_lock_wait_timeout")
+        connection.exec_driver_sql("SET SESSION innodb_lock_wait_timeout = 5")
+        restore = "SET SESSION innodb_lock_wait_timeout = @better_auth_wait"
+        event.listen(connection, "commit", lambda conn: conn.exec_driver_sql(restore), once=True)
+        event.listen(connection, "rollback", lambda conn: conn.exec_driver_sql(restore), once=True)
+
+
+def _error_number(error: exc.DBAPIError) -> Any:
+    origin: Any = error.orig
+    return getattr(origin, "sqlstate", None) or getattr(origin, "pgcode", None) or next(iter(origin.args), None)
+
+
+def is_duplicate(error: exc.IntegrityError) -> bool:
+    """Whether a constraint of uniqueness was violated, and not another one."""
+    return _error_number(error) in _DUPLICATES or "UNIQUE constraint failed" in str(error.orig)
+
+
+# ---------------------------------------------------------------- reading
+
+
+def rows(call: Call, statement: Any, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
+    """Read: in the open unit, in the transaction that the call joined, or by itself without a transaction."""
+    if call.unit is not None or call.joined is not None:
+        return call.db.execute(statement, parameters or {}).all()
+    with reading(call) as connection:
+        return connection.execute(statement, parameters).all()
+
+
+@contextmanager
+def reading(call: Call) -> Iterator[Connection]:
+    """A connection for one statement outside every transaction.
+
+    It is one of our own. Where there is none to be had, because the application holds the only one, it is that.
+    """
+    bind = call.db.get_bind(mapper=inspect(call.state.models.user))
+    held = bind if isinstance(bind, Connection) else _held(call.state.db, bind) if _is_exhausted(bind) else None
+    if held is not None:
+        yield held
+    else:
+        with _reader(call, cast(Engine, bind)).connect() as connection:
+            yield connection
+
+
+def _is_exhausted(engine: Engine) -> bool:
+    pool = engine.pool
+    if isinstance(pool, (StaticPool, SingletonThreadPool)):
+        return True  # a second checkout is the same connection, and giving it back would roll the application back
+    return isinstance(pool, QueuePool) and 0 < _capacity(pool) <= pool.checkedout()
+
+
+def _reader(call: Call, engine: Engine) -> Engine:
+    """The engine for reads: in autocommit, where that saves a BEGIN and a ROLLBACK (on MariaDB it would add two)."""
+    reader = call.state.readers.get(engine)
+    if reader is None:
+        plain = engine.dialect.name in ("mysql", "mariadb")
+        reader = engine if plain else engine.execution_options(isolation_level="AUTOCOMMIT")
+        call.state.readers[engine] = reader
+    return reader
+
+
+# ---------------------------------------------------------------- writing
+
+
+def create(call: Call, table: str, data: Mapping[str, Any], *, given: Sequence[Any] = ()) -> Record | None:
+    """Insert a row.
+
+    Args:
+        call: with an open unit.
+        table: one of our tables.
+        data: columns under their Python names; what is missing gets its default.
+        given: conditions that must still hold, for what was read in an earlier unit; the rows they speak of are
+            locked until the commit.
+
+    Returns:
+        The row; nothing, if a hook cancelled it or a condition no longer holds.
+    """
+    spec = call.state.tables[table]
+    around = call.state.database_hooks.around(table, "create")
+    values = dict(data)
+    if around is not None and around.before is not None and not _merge(values, around.before(dict(values), call)):
+        return None
+    now = clock.now()
+    values = {"id": random_string(), "created_at": now, "updated_at": now, **values}
+    for name, field in call.config.additional_fields(table).items():
+        if values.get(name) is None and field.default is not None:
+            values[name] = field.default() if callable(field.default) else field.default
+    record = Record((name, values.get(name)) for name in spec.columns)
+    session = _unit_of(call)
+    if given:
+        chosen = select(*(literal(record[name], c.type) for name, c in spec.columns.items())).where(*given)
+        statement = sql_insert(spec.model).from_select(list(spec.columns.values()), chosen.with_for_update())
+        if session.execute(statement).rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for an INSERT
+            return None
+    else:
+        session.execute(sql_insert(spec.model), [dict(record)])
+    _after(call, around, record)
+    return record
+
+
+def update(call: Call, table: str, row: Record, data: Mapping[str, Any], *given: Any) -> Record | None:
+    """Change a row that was read before.
+
+    Args:
+        call: with an open unit.
+        table: one of our tables.
+        row: the row as it was read.
+        data: the columns that change.
+        given: conditions beside the identifier: what the decision to write relied on.
+
+    Returns:
+        The row as it is now; nothing, if it is gone, a condition no longer holds, or a hook cancelled the change.
+    """
+    spec = call.state.tables[table]
+    around = call.state.database_hooks.around(table, "update")
+    values = dict(data)
+    if around is not None and around.before is not None and not _merge(values, around.before(dict(values), call)):
+        return None
+    values = {"updated_at": clock.now(), **values}
+    statement = sql_update(spec.model).where(spec.columns["id"] == row.id, *given).values(values)
+    result = _unit_of(call).execute(statement, execution_options={"synchronize_session": False})
+    if result.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for an UPDATE
+        return None
+    changed = Record({**row, **values})
+    after_commit(call, lambda: _refresh(call, spec.model, changed.id, values))
+    _after(call, around, changed)
+    return changed
+
+
+def delete(call: Call, table: str, row: Record, *given: Any) -> bool:
+    """Delete a row that was read before.
+
+    Returns:
+        Whether this call deleted it: of two at once, one does.
+    """
+    spec = call.state.tables[table]
+    around = call.state.database_hooks.around(table, "delete")
+    if around is not None and around.before is not None and around.before(dict(row), call) is False:
+        return False
+    statement = sql_delete(spec.model).where(spec.columns["id"] == row.id, *given)
+    result = _unit_of(call).execute(statement, execution_options={"synchronize_session": False})
+    if result.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for a DELETE
+        return False
+    _after(call, around, row)
+    return True
+
+
+def _unit_of(call: Call) -> Session:
+    if call.unit is None:
+        raise RuntimeError("rows are written inside `with records.unit(call):`")
+    return call.unit
+
+
+def _merge(values: dict[str, Any], verdict: Any) -> bool:
+    if verdict is False:
+        return False
+    if isinstance(verdict, Mapping):
+        values.update(verdict)
+    return True
+
+
+def _after(call: Call, around: Any, record: Record) -> None:
+    if around is not None and around.after is not None:
+        after_commit(call, lambda: around.after(record, call))
+
+
+def _refresh(call: Call, model: type[Any], identity: str, values: Mapping[str, Any]) -> None:
+    """Show an own write to the application's instance of the same row, unless it has changes of its own."""
+    if not call.state.db.session.registry.has():
+        return
+    session = call.state.db.session()
+    instance = session.identity_map.get(session.identity_key(model, identity))
+    if instance is not None and not inspect(instance).modified:
+        for name, value in values.items():
+            attributes.set_committed_value(instance, name, value)

@@ -1,0 +1,174 @@
+"""Sessions: making them, finding the caller's, extending and ending them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, select
+
+from .. import clock, signals
+from ..context import AuthState, Call, Record
+from ..crypto import random_string
+from ..errors import APIError, CoreErrors
+from . import records
+
+#: How long a session lives whose user did not want to be remembered.
+BRIEF = timedelta(days=1)
+
+
+def create(call: Call, user: Record, *, remember: bool, given: tuple[Any, ...] = ()) -> Record:
+    """Open a session for a user, with a token nobody knew before (SECURITY G1).
+
+    Args:
+        call: with an open unit.
+        user: whose it is.
+        remember: live for ``session.expires_in``, else for a day.
+        given: what must still hold, see ``records.create``.
+
+    Raises:
+        APIError: ``FAILED_TO_CREATE_SESSION`` if a hook cancelled it or a condition no longer holds.
+    """
+    now = clock.now()
+    session = records.create(
+        call,
+        "session",
+        {
+            "user_id": user.id,
+            "token": random_string(),
+            "expires_at": now + (call.config.session.expires_in if remember else BRIEF),
+            "ip_address": call.address,
+            "user_agent": call.request.headers.get("User-Agent", "").replace("\0", ""),
+            "created_at": now,
+            "updated_at": now,
+        },
+        given=given,
+    )
+    if session is None:
+        raise APIError(CoreErrors.FAILED_TO_CREATE_SESSION)
+    call.new_session = session
+    return session
+
+
+def is_remembered(call: Call) -> bool:
+    """Whether the browser's session outlives the browser."""
+    jar = call.state.cookies
+    return jar.read(call.request.cookies, jar.dont_remember) != "true"
+
+
+def _by_token(state: AuthState) -> Any:
+    session, user = state.tables["session"], state.tables["user"]
+    return (
+        select(*session.columns.values(), *user.columns.values())
+        .select_from(session.model)
+        .join(user.model, session.columns["user_id"] == user.columns["id"])
+        .where(session.columns["token"] == bindparam("token"))
+    )
+
+
+Finder = Callable[[Call, str], Iterable[tuple[Record, Record]]]
+
+
+def _find(call: Call, token: str) -> Iterator[tuple[Record, Record]]:
+    session, user = call.state.tables["session"], call.state.tables["user"]
+    width = len(session.columns)
+    for row in records.rows(call, call.state.statement(_by_token), {"token": token}):
+        yield session.record(row[:width]), user.record(row[width:])
+
+
+def load(call: Call, *, refresh: bool = True, end_expired: bool = True, find: Finder = _find) -> bool:
+    """Find the caller's session by the cookie, and extend it when that is due.
+
+    A session that is gone or over is forgotten by the browser; a cookie that we did not sign is ignored.
+
+    Args:
+        call: gets ``session`` and ``user``.
+        refresh: extend the session if it is due.
+        end_expired: delete a row that is over.
+        find: reads session and user of a token.
+
+    Returns:
+        Whether the caller is signed in.
+    """
+    if call.session is not None:
+        return True
+    jar = call.state.cookies
+    token = jar.read(call.request.cookies, jar.session_token)
+    if token is None:
+        return False
+    for session, user in list(find(call, token)):
+        if session.token != token:
+            continue  # some databases compare without regard to case or trailing spaces
+        if session.expires_at <= clock.now():
+            if end_expired:
+                _end_expired(call, session)
+            break
+        call.session, call.user = session, user
+        if refresh and is_due(call, session) and not _refresh(call, session):
+            break
+        return True
+    call.clear_session()
+    return False
+
+
+def is_due(call: Call, session: Record) -> bool:
+    """Whether the session was last extended ``session.update_age`` ago, and may be extended at all."""
+    options = call.config.session
+    if options.disable_session_refresh or not is_remembered(call):
+        return False
+    due: bool = clock.now() >= session.expires_at - options.expires_in + options.update_age
+    return due
+
+
+def is_fresh(call: Call, session: Record) -> bool:
+    """Whether the user signed in lately; extending a session does not make it fresh (SECURITY G10)."""
+    age = call.config.session.fresh_age
+    return not age or clock.now() - session.created_at < age
+
+
+def _refresh(call: Call, session: Record) -> bool:
+    """Extend the session; false if it was ended meanwhile, which nothing brings back (SECURITY S14)."""
+    columns = call.state.tables["session"].columns
+    with records.unit(call):
+        extended = records.update(
+            call,
+            "session",
+            session,
+            {"expires_at": clock.now() + call.config.session.expires_in},
+            columns["token"] == session.token,
+        )
+    if extended is None:
+        return False
+    call.set_session(extended, call.signed_in[1], remember=True)
+    return True
+
+
+def _end_expired(call: Call, session: Record) -> None:
+    with records.unit(call):
+        # another request may have extended it since it was read
+        columns = call.state.tables["session"].columns
+        records.delete(call, "session", session, columns["expires_at"] == session.expires_at)
+
+
+def revoke(call: Call, session: Record) -> None:
+    """End a session before its time."""
+    with records.unit(call):
+        if records.delete(call, "session", session):
+            state, shown = call.state, call.state.tables["session"].shown(session)
+            records.after_commit(call, lambda: signals.session_revoked.send(state.app, session=shown))
+
+
+def _live_of_user(state: AuthState) -> Any:
+    session = state.tables["session"]
+    return (
+        select(*session.columns.values())
+        .where(session.columns["user_id"] == bindparam("user_id"), session.columns["expires_at"] > bindparam("now"))
+        .order_by(session.columns["created_at"], session.columns["id"])
+    )
+
+
+def list_live(call: Call, user_id: str) -> list[Record]:
+    """The sessions of a user that are not over, oldest first."""
+    found = records.rows(call, call.state.statement(_live_of_user), {"user_id": user_id, "now": clock.now()})
+    return [call.state.tables["session"].record(row) for row in found]

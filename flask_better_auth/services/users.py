@@ -1,0 +1,78 @@
+"""Users: finding, creating, authenticating and changing them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import and_, bindparam, select
+from sqlalchemy.exc import IntegrityError
+
+from .. import clock, signals
+from ..context import AuthState, Call, Record
+from ..crypto import random_string
+from ..errors import APIError, CoreErrors
+from . import accounts, records
+
+
+def _by_email(state: AuthState) -> Any:
+    user, account = state.tables["user"], state.tables["account"]
+    credential = and_(
+        account.columns["user_id"] == user.columns["id"],
+        account.columns["provider_id"] == accounts.CREDENTIAL,
+        # a row that some other flow planted must not be able to hold a password
+        account.columns["account_id"] == user.columns["id"],
+    )
+    return (
+        select(*user.columns.values(), account.columns["id"], account.columns["password"])
+        .select_from(user.model)
+        .outerjoin(account.model, credential)
+        .where(user.columns["email"] == bindparam("email"))
+    )
+
+
+def find_by_email(call: Call, email: str) -> tuple[Record, Record] | None:
+    """The user of an address in lower case, and the credential account: its id and hash, ``None`` if there is none."""
+    found = records.rows(call, call.state.statement(_by_email), {"email": email})
+    for row in map(tuple, found):
+        user = call.state.tables["user"].record(row[:-2])
+        if user.email == email:  # some databases compare without regard to case, accents or trailing spaces
+            return user, Record(id=row[-2], user_id=user.id, password=row[-1])
+    return None
+
+
+def create(call: Call, data: Mapping[str, Any], password_hash: str | None) -> Record:
+    """Create a user, and the credential account if there is a password.
+
+    Args:
+        call: with an open unit.
+        data: the columns; the address in lower case.
+        password_hash: what ``Passwords.hash`` made.
+
+    Raises:
+        APIError: ``USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL``, also for the loser of two at once;
+            ``FAILED_TO_CREATE_USER`` if a hook cancelled it.
+    """
+    try:
+        user = records.create(call, "user", {"email_verified": False, **data})
+    except IntegrityError as error:
+        if not records.is_duplicate(error):
+            raise
+        raise APIError(CoreErrors.USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL) from error
+    if user is None:
+        raise APIError(CoreErrors.FAILED_TO_CREATE_USER)
+    if password_hash is not None:
+        accounts.create_credential(call, user, password_hash)
+    state, shown = call.state, call.state.tables["user"].shown(user)
+    records.after_commit(call, lambda: signals.user_signed_up.send(state.app, user=shown))
+    return user
+
+
+def synthetic(call: Call, data: Mapping[str, Any]) -> Record:
+    """A user that does not exist, in the shape of one that was just created (reference: anti-enumeration)."""
+    now = clock.now()
+    made = {"id": random_string(), "email_verified": False, "created_at": now, "updated_at": now, **data}
+    for name, field in call.config.additional_fields("user").items():
+        if made.get(name) is None and field.default is not None:
+            made[name] = field.default() if callable(field.default) else field.default
+    return Record((name, made.get(name)) for name in call.state.tables["user"].columns)

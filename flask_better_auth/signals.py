@@ -1,0 +1,16 @@
+"""One blinker signal per security event, sent after the commit with the application as sender."""
+
+from __future__ import annotations
+
+from blinker import Namespace
+
+_signals = Namespace()
+
+#: A user was created. Keyword: ``user``, a dict.
+user_signed_up = _signals.signal("user-signed-up")
+#: A session was made for a user. Keywords: ``user``, ``session``, dicts, and ``method``, for example ``"credential"``.
+user_signed_in = _signals.signal("user-signed-in")
+#: A sign-in was refused. Keywords: ``method`` and ``reason``, an error code. Neither address nor password is passed on.
+sign_in_failed = _signals.signal("sign-in-failed")
+#: A session was ended before its time. Keyword: ``session``, a dict.
+session_revoked = _signals.signal("session-revoked")

@@ -1,0 +1,142 @@
+"""Where we are, whom we trust, and where a browser may be sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+#: Schemes whose URLs have an origin in the sense of the WHATWG URL standard.
+_WEB = ("http", "https")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+#: What a browser strips, folds to a slash, or reads as the start of a host (SECURITY A2).
+_UNREADABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\\]|^\s")
+_RELATIVE = re.compile(r"/(?!/)(?:[^?#%]|%(?!2f|5c))*(?:[?#].*)?", re.IGNORECASE)
+_AUTHORITY = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.IGNORECASE)
+_CUSTOM = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#\\]*)(?P<path>[^?#\\]*)(?:[?#][^\\]*)?", re.I)
+_ADDRESS_PATTERN = re.compile(r"(?=.*[0-9])[0-9.*?]+(?::[0-9*?]+)?")
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?::\d+)?", re.ASCII)
+_LONGEST = 2048
+
+
+def origin_of(url: str) -> str | None:
+    """The origin of an http(s) URL in lower case without its default port; ``None`` for anything a browser could
+    read differently."""
+    if _is_unreadable(url):
+        return None
+    scheme, separator, rest = url.partition("://")
+    scheme = scheme.lower()
+    if not separator or scheme not in _WEB:
+        return None
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if not _AUTHORITY.fullmatch(authority):
+        return None  # user information, encoded hosts, empty hosts
+    host, colon, port = authority.lower().rpartition(":")
+    if not colon or authority.endswith("]"):
+        host, port = authority.lower(), ""
+    if host.rpartition(".")[2].isdigit() and not _IPV4.fullmatch(host):
+        return None  # RFC 3986 calls it a name, the WHATWG standard a failure or another address
+    if port and int(port) != _DEFAULT_PORTS[scheme]:
+        return f"{scheme}://{host}:{int(port)}"
+    return f"{scheme}://{host}"
+
+
+def is_relative(url: str) -> bool:
+    """Whether ``url`` is a path on this server, whoever reads it."""
+    return not _is_unreadable(url) and _RELATIVE.fullmatch(url) is not None
+
+
+def _is_unreadable(url: str) -> bool:
+    return len(url) > _LONGEST or _UNREADABLE.search(url) is not None
+
+
+@lru_cache(maxsize=256)
+def _wildcard(pattern: str) -> Callable[[str], bool]:
+    """A test for texts that ``pattern`` covers; ``*`` and ``?`` never stand for a slash.
+
+    A host pattern of digits alone covers IPv4 addresses alone: ``192.168.*.*`` is no ``192.168.evil.test``
+    (SECURITY A7).
+    """
+    parts = (r"[^/\\]*" if c == "*" else r"[^/\\]" if c == "?" else re.escape(c) for c in pattern)
+    compiled = re.compile("".join(parts), re.IGNORECASE)
+    address_only = _ADDRESS_PATTERN.fullmatch(pattern.rpartition("://")[2]) is not None
+
+    def covers(text: str) -> bool:
+        if address_only and not _IPV4.fullmatch(text.rpartition("://")[2]):
+            return False
+        return compiled.fullmatch(text) is not None
+
+    return covers
+
+
+def matches(url: str, pattern: str) -> bool:
+    """Whether an absolute URL belongs to a trusted origin.
+
+    Args:
+        url: what a client sent.
+        pattern: a bare origin, a pattern with ``*`` and ``?``, or a custom scheme with an optional authority and path.
+    """
+    origin = origin_of(url)
+    custom = _custom(url) if origin is None else None
+    if "*" not in pattern and "?" not in pattern:
+        return pattern == origin if origin else custom is not None and _under(custom, pattern)
+    if origin is None and (custom is None or not custom["authority"] or "@" in custom["authority"]):
+        return False
+    subject = origin or f"{custom['scheme']}://{custom['authority']}" if custom else origin or ""
+    if "://" not in pattern:
+        return _wildcard(pattern)(subject.partition("://")[2])
+    return _wildcard(pattern)(subject if origin or pattern.count("/") == 2 else url)
+
+
+def _custom(url: str) -> re.Match[str] | None:
+    """The parts of a URL with an application's own scheme."""
+    if _is_unreadable(url):
+        return None
+    found = _CUSTOM.fullmatch(url)
+    return None if found is None or found["scheme"].lower() in (*_WEB, *_SCRIPTS) else found
+
+
+#: Schemes that run or show what the link holds (SECURITY A4).
+_SCRIPTS = ("javascript", "data", "vbscript", "blob", "file", "about")
+
+
+def _under(url: re.Match[str], pattern: str) -> bool:
+    wanted = _CUSTOM.fullmatch(pattern)
+    if wanted is None or url["scheme"].lower() != wanted["scheme"].lower():
+        return False
+    if not wanted["authority"] and not wanted["path"]:
+        return True
+    if url["authority"] != wanted["authority"]:
+        return False
+    prefix, path = _normal_path(wanted["path"]), _normal_path(url["path"])
+    return path == prefix or path.startswith(prefix if prefix.endswith("/") else prefix + "/")
+
+
+def _normal_path(path: str) -> str:
+    """``path`` without dot segments (RFC 3986 section 5.2.4), encoded ones included."""
+    kept: list[str] = []
+    for segment in path.split("/"):
+        plain = re.sub("%2e", ".", segment, flags=re.IGNORECASE)
+        if plain == "..":
+            if len(kept) > 1:
+                kept.pop()
+        elif plain != ".":
+            kept.append(segment)
+    return "/".join(kept) or "/"
+
+
+def is_trusted_origin(origin: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a browser on ``origin`` may call: the value of an ``Origin`` or ``Referer`` header."""
+    return any(matches(origin, pattern) for pattern in patterns)
+
+
+def is_trusted_target(url: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a browser may be sent to ``url``: a path on this server, or a trusted origin."""
+    return is_relative(url) or is_trusted_origin(url, patterns)
+
+
+def base_origin(url: str) -> str:
+    """Scheme, host and port of a configured base URL."""
+    parts = urlsplit(url)
+    return origin_of(f"{parts.scheme}://{parts.netloc}") or ""

@@ -1,0 +1,14 @@
+"""The core endpoints, a module per resource."""
+
+from . import password, session, sign_in, sign_out, sign_up, status, user
+
+#: The routes of the core, in the order in which Flask learns them.
+CORE = (
+    status.routes,
+    sign_up.routes,
+    sign_in.routes,
+    sign_out.routes,
+    session.routes,
+    user.routes,
+    password.routes,
+)

@@ -1,0 +1,181 @@
+"""The HTTP door: which requests reach an endpoint, how bodies are read, and how answers are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl
+
+from flask import Blueprint, Flask, Response, current_app, got_request_exception, request
+from flask.blueprints import BlueprintSetupState
+from sqlalchemy import exc
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.routing import BaseConverter, Rule
+
+from . import guards, responses, wire
+from .context import AuthState, Call, Reply
+from .dispatch import dispatch
+from .endpoint import FORM, JSON, Bound, Endpoint
+from .errors import APIError, CoreErrors
+
+#: Flask endpoint of everything below the base path that no endpoint answers.
+_NOWHERE = "_nowhere"
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class _Anything(BaseConverter):
+    """The rest of a path, whatever it is: ``//ok`` and ``ok/`` too."""
+
+    regex = ".*"
+    part_isolating = False
+
+
+def build_blueprint(state: AuthState) -> Blueprint:
+    """The blueprint that serves every routed endpoint of one application, and an empty 404 for every other path."""
+    blueprint = Blueprint("better_auth", __name__, url_prefix=state.config.base_path)
+    for bound in state.registry:
+        endpoint: Endpoint = bound.endpoint
+        if endpoint.path is None:
+            continue
+        slashes = ("", "/") if state.config.advanced.skip_trailing_slashes else ("",)
+        for slash in slashes:
+            blueprint.add_url_rule(
+                endpoint.path + slash,
+                endpoint.name,
+                _view(bound),
+                methods=endpoint.methods,
+                provide_automatic_options=False,
+                strict_slashes=True,
+                merge_slashes=False,
+            )
+    blueprint.record(_record_nowhere)
+    return blueprint
+
+
+def _record_nowhere(setup: BlueprintSetupState) -> None:
+    """Rules for any path and any method: Flask's own would answer 405 and redirect, the reference never does."""
+    app: Any = setup.app
+    app.url_map.converters["better_auth_anything"] = _Anything
+    prefix, name = setup.url_prefix or "", f"{setup.blueprint.name}.{_NOWHERE}"
+    for path in (prefix or "/", f"{prefix}/<better_auth_anything:path>"):
+        app.url_map.add(Rule(path, endpoint=name, methods=None, strict_slashes=True, merge_slashes=False))
+    app.view_functions[name] = _nowhere
+
+
+def _view(bound: Bound) -> Callable[..., Response]:
+    def view(**params: str) -> Response:
+        return serve(current_app.extensions["better_auth"], bound, params)
+
+    view.__name__ = bound.endpoint.name
+    view.__doc__ = bound.endpoint.view.__doc__
+    return view
+
+
+def _nowhere(path: str = "") -> Response:
+    asks = "Origin" in request.headers and "Access-Control-Request-Method" in request.headers
+    # an empty 204 lets flask-cors complete a preflight; a 404 would break every cross-origin client
+    return responses.empty(204 if request.method == "OPTIONS" and asks else 404)
+
+
+def serve(state: AuthState, bound: Bound, params: dict[str, str]) -> Response:
+    """Answer the current request by an endpoint: nothing that an application's code raises becomes a traceback."""
+    endpoint = bound.endpoint
+    if request.method not in endpoint.methods or not _is_canonical(endpoint):
+        return responses.empty(404)
+    call = Call(state, endpoint, request._get_current_object())  # type: ignore[attr-defined]  # the object behind the proxy
+    call.params = params
+    try:
+        if endpoint.path in state.config.disabled_paths:
+            return Response("Not Found", 404, content_type="text/plain;charset=UTF-8")
+        state.base_url(call.request)
+        response = responses.of_reply(_serve(call, bound), endpoint)
+    except APIError as error:
+        response = responses.of_error(error, endpoint)
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
+        state.app.logger.exception("better-auth: the database is away")
+        unavailable = APIError(CoreErrors.SERVICE_UNAVAILABLE, headers={"Retry-After": "5"})
+        response = responses.of_error(unavailable)
+    except Exception as error:
+        got_request_exception.send(state.app, _async_wrapper=state.app.ensure_sync, exception=error)
+        state.app.logger.exception("better-auth: %s failed", endpoint)
+        response = responses.empty(500)
+    return _finished(call, response)
+
+
+def _serve(call: Call, bound: Bound) -> Reply:
+    assert call.endpoint is not None  # noqa: S101 - serve() made the call for one
+    body = _body(call, call.endpoint)
+    call.query = wire.to_python_names(call.request.args.to_dict(), bound.query_names)
+    if call.request.method not in _SAFE_METHODS:
+        guards.origin(call)
+        guards.targets(call, body)
+    return dispatch(call, bound, wire.to_python_names(body, bound.body_names))
+
+
+def _is_canonical(endpoint: Endpoint) -> bool:
+    """Whether the path came in the one spelling that limits, hooks and ``disabled_paths`` know (SECURITY T7).
+
+    Werkzeug decodes ``/%6Fk`` before it routes; the raw path is in the environ of most servers.
+    """
+    raw = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI")
+    if not raw or "%" not in raw or endpoint.path is None:
+        return True
+    wanted = endpoint.path.split("/")[1:]
+    sent = raw.partition("?")[0].rstrip("/").split("/")[-len(wanted) :]
+    return all(w == s or w.startswith("<") for w, s in zip(wanted, sent, strict=False))
+
+
+# ---------------------------------------------------------------- bodies
+
+
+def _body(call: Call, endpoint: Endpoint) -> Any:
+    """The body as JSON or form say it; ``...`` if there is none.
+
+    Raises:
+        APIError: ``PAYLOAD_TOO_LARGE``, ``UNSUPPORTED_MEDIA_TYPE`` or ``BAD_REQUEST``.
+    """
+    if call.request.method in _SAFE_METHODS:
+        return ...
+    call.request.max_content_length = call.config.max_body
+    try:
+        raw = call.request.get_data()
+    except RequestEntityTooLarge:
+        raise APIError(CoreErrors.PAYLOAD_TOO_LARGE) from None
+    sent_as = call.request.headers.get("Content-Type", "").partition(";")[0].strip()
+    if not raw or not sent_as:
+        return ...
+    if sent_as.lower() not in endpoint.media_types:
+        allowed = ", ".join(endpoint.media_types)
+        message = f'Content-Type "{sent_as}" is not allowed. Allowed types: {allowed}'
+        raise APIError(CoreErrors.UNSUPPORTED_MEDIA_TYPE, message=message)
+    try:
+        if sent_as.lower() == JSON:
+            return wire.parse_json(raw)
+        assert sent_as.lower() == FORM  # noqa: S101 - there is no third type
+        return dict(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=1000))
+    except ValueError:
+        raise APIError(CoreErrors.BAD_REQUEST) from None
+
+
+# ---------------------------------------------------------------- answers
+
+
+def _finished(call: Call, response: Response) -> Response:
+    if response.status_code < 500:
+        for line in call.cookies.lines():
+            response.headers.add("Set-Cookie", line)
+    response.headers.extend(call.headers)
+    if call.config.hardening:
+        # an answer that depends on the cookie must not be kept for somebody else (CVE-2023-30861, SECURITY G8)
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.vary.add("Cookie")
+    if call.has_work:
+        app: Flask = call.state.app
+
+        def work() -> None:
+            with app.app_context():  # the server calls this after the contexts of the request are gone
+                call.finish()
+
+        response.call_on_close(work)
+    call.close()
+    return response

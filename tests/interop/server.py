@@ -1,0 +1,200 @@
+"""The candidate server of the conformance harness: one profile of the reference's options, on a movable clock.
+
+``PROFILE``, ``PORT`` and ``CONFORMANCE_NONCE`` come from the harness. By hand: ``DATABASE_URL`` (then nothing is
+created, emptied or reset at the start), ``BETTER_AUTH_SECRET``, ``NAMING=camelCase``, ``PASSWORD_HASH=scrypt``, and
+``PROFILES``, the file that holds the profiles.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import time_machine
+from argon2 import PasswordHasher
+from argon2.profiles import CHEAPEST
+from flask import Flask, jsonify, request
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import delete, func, inspect, select, update
+
+from flask_better_auth import BetterAuth
+from flask_better_auth.wire import python_name
+
+HERE = Path(__file__).resolve().parent
+PROFILES = Path(os.environ.get("PROFILES") or HERE.parents[2] / "shared" / "conformance" / "profiles.json")
+SECRET = "conformance-secret-0123456789-abcdefghijklmnop"
+#: What this server covers; the harness counts any other profile as failed.
+COVERED = {
+    "additional-fields",
+    "base",
+    "cross-subdomain",
+    "csrf-off",
+    "deferred-refresh",
+    "disabled-paths",
+    "minimal",
+    "no-auto-sign-in",
+    "no-session-refresh",
+    "origin-check-off",
+    "password-off",
+    "short-session",
+    "sign-up-off",
+    "trusted-origins",
+}
+#: Options of the covered profiles that speak of endpoints the extension does not have.
+WITHOUT_EFFECT = {
+    "rate_limit",
+    "email_verification",
+    "on_password_reset",
+    "revoke_sessions_on_password_reset",
+    "change_email",
+    "delete_user",
+}
+
+
+class Clock:
+    """Time that the harness moves forward."""
+
+    def __init__(self) -> None:
+        self.shift = 0.0
+        self.traveller: Any = None
+
+    def advance(self, seconds: float) -> None:
+        if self.traveller is not None:
+            self.traveller.stop()
+            self.traveller = None
+        self.shift += seconds
+        self.traveller = time_machine.travel(time.time() + self.shift, tick=True)
+        self.traveller.start()
+
+    def now(self) -> dict[str, int]:
+        return {"now": int(time.time() * 1000)}
+
+
+class ClientAddress:
+    """Sets REMOTE_ADDR by the reference's header rules: one valid address in ``X-Forwarded-For``, or none at all."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        environ["REMOTE_ADDR"] = environ.get("HTTP_X_FORWARDED_FOR", "").strip()
+        return self.app(environ, start_response)
+
+
+def options_of(profile: dict[str, Any], outbox: list[dict[str, Any]], base: str) -> dict[str, Any]:
+    """The constructor arguments that stand for a profile's options."""
+
+    def sender(kind: str) -> Any:
+        def send(**message: Any) -> None:
+            user = message.get("user") or {}
+            shown = {k: message[k] for k in ("url", "token") if isinstance(message.get(k), str)}
+            outbox.append({"kind": kind, "to": user.get("email"), **shown})
+
+        return send
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, dict):
+            named = {python_name(key): convert(item) for key, item in value.items()}
+            return {key: item for key, item in named.items() if key not in WITHOUT_EFFECT}
+        if isinstance(value, list):
+            return [convert(item) for item in value]
+        if isinstance(value, str) and value.startswith("$send:"):
+            return sender(value.removeprefix("$send:"))
+        return value.replace("${base}", base) if isinstance(value, str) else value
+
+    options: dict[str, Any] = convert(profile)
+    for section in options.values():
+        for field in section.get("additional_fields", {}).values() if isinstance(section, dict) else ():
+            if "default_value" in field:
+                field["default"] = field.pop("default_value")
+    return options
+
+
+def main() -> None:
+    port, name = int(os.environ["PORT"]), os.environ.get("PROFILE", "base")
+    profiles = json.loads(PROFILES.read_text())
+    if name not in COVERED:
+        sys.exit(f"profile {name} is not covered")
+    base = f"http://localhost:{port}"
+    outbox: list[dict[str, Any]] = []
+    clock = Clock()
+    options = options_of({**profiles["defaults"], **profiles["profiles"][name].get("options", {})}, outbox, base)
+    given = os.environ.get("DATABASE_URL")
+    folder = tempfile.mkdtemp()
+    app = Flask(__name__)
+    app.config["SQLALCHEMY_DATABASE_URI"] = given or f"sqlite:///{folder}/conformance.db"
+    app.testing = not os.environ.get("PASSWORD_HASH")  # permits the cheapest hash
+    db = SQLAlchemy(app)
+    auth = BetterAuth(
+        app,
+        secret=os.environ.get("BETTER_AUTH_SECRET", SECRET),
+        url=base,
+        naming=os.environ.get("NAMING", "snake_case"),
+        password_hash=os.environ.get("PASSWORD_HASH") or PasswordHasher.from_parameters(CHEAPEST),
+        hardening=False,
+        **options,
+    )
+    app.testing = False
+    tables = {"user": auth.User, "session": auth.Session, "account": auth.Account, "verification": auth.Verification}
+    if not given:
+        with app.app_context():
+            db.create_all()
+
+    @app.get("/__health")
+    def health() -> Any:
+        return jsonify(ok=True, profile=name, nonce=os.environ.get("CONFORMANCE_NONCE"))
+
+    @app.post("/__reset")
+    def reset() -> Any:
+        outbox.clear()
+        for model in reversed(tables.values()):
+            db.session.execute(delete(model))
+        db.session.commit()
+        return jsonify(clock.now())
+
+    @app.post("/__clock")
+    def advance() -> Any:
+        clock.advance(request.json["advance"])
+        return jsonify(clock.now())
+
+    @app.get("/__outbox")
+    def read_outbox() -> Any:
+        return jsonify(outbox)
+
+    @app.post("/__db")
+    def rows() -> Any:
+        asked = request.json
+        model = tables[asked["model"]]
+        columns = {key: getattr(model, python_name(key)) for key in (*asked.get("where", {}), *asked.get("set", {}))}
+        where = [columns[key] == value for key, value in asked.get("where", {}).items()]
+        if asked["op"] == "find":
+            return jsonify([row.to_dict() for row in db.session.scalars(select(model).where(*where))])
+        if asked["op"] == "count":
+            return jsonify(count=db.session.scalar(select(func.count()).select_from(model).where(*where)))
+        if asked["op"] == "delete":
+            statement = delete(model).where(*where)
+        else:
+            moments = {a.key for a in inspect(model).column_attrs if a.key.endswith(("_at", "_expires"))}
+            values = {
+                python_name(key): datetime.fromisoformat(value.replace("Z", "+00:00"))
+                if python_name(key) in moments and value
+                else value
+                for key, value in asked["set"].items()
+            }
+            statement = update(model).where(*where).values(values)
+        count = db.session.execute(statement, execution_options={"synchronize_session": False}).rowcount
+        db.session.commit()
+        return jsonify(count=count)
+
+    app.wsgi_app = ClientAddress(app.wsgi_app)  # type: ignore[method-assign]  # how Flask documents middleware
+    app.run("127.0.0.1", port, threaded=False)
+
+
+if __name__ == "__main__":
+    main()
