@@ -37,12 +37,12 @@ def build_blueprint(state: AuthState) -> Blueprint:
         endpoint: Endpoint = bound.endpoint
         if endpoint.path is None:
             continue
-        slashes = ("", "/") if state.config.advanced.skip_trailing_slashes else ("",)
-        for slash in slashes:
+        view = _view(bound)
+        for slash in ("", "/") if state.config.advanced.skip_trailing_slashes else ("",):
             blueprint.add_url_rule(
                 endpoint.path + slash,
                 endpoint.name,
-                _view(bound),
+                view,
                 methods=endpoint.methods,
                 provide_automatic_options=False,
                 strict_slashes=True,

@@ -265,7 +265,9 @@ def create(call: Call, table: str, data: Mapping[str, Any], *, given: Sequence[A
     if given:
         chosen = select(*(literal(record[name], c.type) for name, c in spec.columns.items())).where(*given)
         statement = sql_insert(spec.model).from_select(list(spec.columns.values()), chosen.with_for_update())
-        if session.execute(statement).rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for an INSERT
+        # drivers forget the count of an INSERT unless they are asked to keep it
+        inserted = session.execute(statement, execution_options={"preserve_rowcount": True})
+        if inserted.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for an INSERT
             return None
     else:
         session.execute(sql_insert(spec.model), [dict(record)])

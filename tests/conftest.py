@@ -1,0 +1,215 @@
+"""Fixtures: an application per test on the database under test, a browser, and both doors of every endpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from http.cookies import SimpleCookie
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+from argon2.profiles import CHEAPEST
+from flask import Flask, Response
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy.engine import make_url
+
+from flask_better_auth import BetterAuth
+
+SECRET = "a-secret-of-the-test-suite-0123456789"
+ORIGIN = "http://localhost"
+PASSWORD = "correct horse battery"
+FAST = PasswordHasher.from_parameters(CHEAPEST)
+
+
+@pytest.fixture(scope="session")
+def server_url() -> str | None:
+    """The database server under test, from ``TEST_DATABASE_URL``; none is SQLite in a temporary folder."""
+    return os.environ.get("TEST_DATABASE_URL") or None
+
+
+@pytest.fixture
+def database_url(server_url: str | None, tmp_path: Any) -> str:
+    """An address of the database under test, empty of our tables."""
+    return server_url or f"sqlite:///{tmp_path}/test.db"
+
+
+@pytest.fixture
+def dialect(database_url: str) -> str:
+    """``sqlite``, ``postgresql`` or ``mysql``."""
+    return make_url(database_url).get_backend_name()
+
+
+class Site:
+    """An application with the extension, its database, and ways to use both."""
+
+    def __init__(self, app: Flask, auth: BetterAuth, db: SQLAlchemy) -> None:
+        self.app, self.auth, self.db = app, auth, db
+
+    @property
+    def api(self) -> Any:
+        """``auth.api`` of this very application."""
+        return self.auth.for_app(self.app).api
+
+    def browser(self) -> Browser:
+        """A client with a cookie jar, as a page of the application's own origin uses it."""
+        return Browser(self)
+
+    def rows(self, table: str) -> list[Any]:
+        """Every row of a table, as detached instances."""
+        model = getattr(self.auth, table.capitalize())
+        with self.app.app_context():
+            found = list(self.db.session.scalars(self.db.select(model)))
+            self.db.session.expunge_all()
+            return found
+
+    def snapshot(self) -> dict[str, list[dict[str, Any]]]:
+        """Every column of every row, to show that nothing changed."""
+        out = {}
+        for table in ("user", "session", "account", "verification"):
+            model = getattr(self.auth, table.capitalize())
+            with self.app.app_context():
+                result = self.db.session.execute(self.db.select(*model.__table__.c)).mappings()
+                out[table] = sorted((dict(row) for row in result), key=lambda row: row["id"])
+        return out
+
+    def sign_up(self, who: str = "ada", **more: Any) -> Browser:
+        """A browser whose user has just signed up as ``<who>@example.com`` with ``PASSWORD``."""
+        browser = self.browser()
+        body = {"name": who.title(), "email": f"{who}@example.com", "password": PASSWORD, **more}
+        answer = browser.post("/sign-up/email", body)
+        assert answer.status_code == 200, answer.data
+        return browser
+
+
+class Browser:
+    """Sends what a browser on the application's own origin sends, and keeps cookies."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.cookies: dict[str, str] = {}
+
+    def request(
+        self, method: str, path: str, *, headers: dict[str, str | None] | None = None, **options: Any
+    ) -> Response:
+        """Send a request below the base path (``~/x``: below the origin). A header of ``None`` is left out."""
+        url = path[1:] if path.startswith("~") else "/api/auth" + path
+        sent: dict[str, Any] = {} if method in ("GET", "HEAD") else {"Origin": ORIGIN}
+        if self.cookies:
+            sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        sent.update(headers or {})
+        client = self.site.app.test_client(use_cookies=False)
+        answer = client.open(
+            url, method=method, headers={k: v for k, v in sent.items() if v is not None}, buffered=True, **options
+        )
+        for line in answer.headers.getlist("Set-Cookie"):
+            for name, morsel in SimpleCookie(line).items():
+                if morsel["max-age"] == "0":
+                    self.cookies.pop(name, None)
+                else:
+                    self.cookies[name] = line.partition(";")[0].partition("=")[2]
+        answer.close()
+        return answer
+
+    def get(self, path: str, **options: Any) -> Response:
+        """Send a GET."""
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, body: Any = ..., **options: Any) -> Response:
+        """Send a POST with a JSON body, or without one."""
+        if body is not ...:
+            options.setdefault("data", json.dumps(body))
+            options.setdefault("content_type", "application/json")
+        return self.request("POST", path, **options)
+
+    def session(self) -> Any:
+        """What get-session says."""
+        return self.get("/get-session").json
+
+
+@pytest.fixture
+def make_auth(database_url: str) -> Iterator[Callable[..., Site]]:
+    """Builds applications: ``make_auth(session={...})``. Settings of the application go into ``settings``."""
+    made: list[Site] = []
+
+    def make(
+        *, settings: dict[str, Any] | None = None, engine_options: dict[str, Any] | None = None, **options: Any
+    ) -> Site:
+        site = build_site(database_url, settings, engine_options, options)
+        made.append(site)
+        return site
+
+    yield make
+    for site in made:
+        tear_down(site)
+
+
+def build_site(
+    database_url: str,
+    settings: dict[str, Any] | None = None,
+    engine_options: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
+) -> Site:
+    """An application with tables made anew; ``tear_down`` takes it apart."""
+    app = Flask("host")
+    app.testing = True
+    app.config.update(
+        BETTER_AUTH_SECRET=SECRET,
+        BETTER_AUTH_URL=ORIGIN,
+        SQLALCHEMY_DATABASE_URI=database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options or {},
+    )
+    app.config.update(settings or {})
+    options = {"password_hash": FAST, **(options or {})}
+    db = options.pop("db", None) or SQLAlchemy()
+    db.init_app(app)
+    auth = BetterAuth(app, db=db, **options)
+    with app.app_context():
+        db.drop_all()
+        db.create_all()
+    return Site(app, auth, db)
+
+
+def tear_down(site: Site) -> None:
+    """Drop the tables and close every connection."""
+    with site.app.app_context():
+        site.db.session.remove()
+        site.db.drop_all()
+        for engine in site.db.engines.values():
+            engine.dispose()
+
+
+@pytest.fixture
+def site(make_auth: Callable[..., Site]) -> Site:
+    """An application with default options."""
+    return make_auth()
+
+
+Door = Callable[..., Response]
+
+
+@pytest.fixture(params=["http", "api"])
+def door(request: pytest.FixtureRequest) -> Callable[[Site], Door]:
+    """Each test that uses it runs twice: by HTTP and through ``auth.api``, with answers of the same shape.
+
+    ``invoke = door(site)``; ``invoke("sign_in_email", {...}, cookies=browser.cookies)`` is a response either way.
+    """
+
+    def of(site: Site) -> Door:
+        registry = site.app.extensions["better_auth"].registry
+
+        def invoke(name: str, body: Any = ..., *, cookies: dict[str, str] | None = None, query: Any = None) -> Response:
+            endpoint = registry.by_name[name].endpoint
+            if request.param == "http":
+                browser = site.browser()
+                browser.cookies = dict(cookies or {})
+                options = {} if body is ... else {"data": json.dumps(body), "content_type": "application/json"}
+                return browser.request(endpoint.methods[0], endpoint.path, query_string=query or {}, **options)
+            headers = {"Origin": ORIGIN, "Cookie": "; ".join(f"{k}={v}" for k, v in (cookies or {}).items())}
+            given = {} if body is ... else {"body": body}
+            return getattr(site.api, name)(**given, query=query, headers=headers, as_response=True)
+
+        return invoke
+
+    return of
