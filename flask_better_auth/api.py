@@ -150,8 +150,8 @@ def _environ(state: AuthState, bound: Bound, headers: Mapping[str, str] | Header
     """The environ of an inner request: a template made once, the outer request's place, the caller's headers."""
     template = state.statements.get(_TEMPLATE)
     if template is None:
-        with state.app.test_request_context(base_url=state.config.url) as context:
-            template = {key: value for key, value in context.request.environ.items() if not key.startswith("werkzeug.")}
+        made = state.app.test_request_context(base_url=state.config.url).request.environ
+        template = {key: value for key, value in made.items() if not key.startswith("werkzeug.")}
         template.pop("REMOTE_ADDR", None)
         state.statements[_TEMPLATE] = template
     environ = dict(template)

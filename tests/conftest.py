@@ -23,6 +23,10 @@ PASSWORD = "correct horse battery"
 FAST = PasswordHasher.from_parameters(CHEAPEST)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--races", choices=["ci", "full"], default="ci", help="how long the races run: full before a release")
+
+
 @pytest.fixture(scope="session")
 def server_url() -> str | None:
     """The database server under test, from ``TEST_DATABASE_URL``; none is SQLite in a temporary folder."""

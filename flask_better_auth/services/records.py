@@ -24,6 +24,8 @@ from ..errors import TransactionConflict
 
 #: Units that are open around the current code, outermost first: a hook may call ``auth.api`` from inside one.
 _open_units: ContextVar[tuple[Session, ...]] = ContextVar("better_auth_open_units", default=())
+#: Where a session of the application keeps the work that waits for its commit.
+_WAITING = "better_auth_waiting"
 #: SQLSTATE and error numbers of a lock that was not granted in time, and of a value that must be unique.
 _LOCK_TIMEOUTS = {"55P03", 1205}
 _DUPLICATES = {"23505", 1062}
@@ -83,7 +85,7 @@ def _own(call: Call) -> Iterator[Session]:
                 _limit_waiting(session, call.state.models.user)
             yield session
     except exc.DBAPIError as error:
-        if waits and _error_number(error) in _LOCK_TIMEOUTS:
+        if waits and _error_codes(error) & _LOCK_TIMEOUTS:
             raise TransactionConflict from error
         raise
 
@@ -106,24 +108,23 @@ def _when_committed(call: Call, session: Session, work: Sequence[Callable[[], ob
     while transaction is not None:
         around.add(transaction)
         transaction = transaction.parent
+    if _WAITING not in session.info:
+        event.listen(session, "after_commit", _committed)
+        event.listen(session, "after_soft_rollback", _rolled_back)
+    session.info.setdefault(_WAITING, []).append((around, [lambda item=item: call.guarded(item) for item in work]))
 
-    def committed(session: Session) -> None:
-        if session.in_nested_transaction():
-            return  # a SAVEPOINT of the application; its transaction is still open
-        stop()
+
+def _committed(session: Session) -> None:
+    if session.in_nested_transaction():
+        return  # a SAVEPOINT of the application; its transaction is still open
+    waiting, session.info[_WAITING] = session.info[_WAITING], []
+    for _, work in waiting:
         for item in work:
-            call.guarded(item)
+            item()
 
-    def rolled_back(session: Session, previous: SessionTransaction) -> None:
-        if previous in around:
-            stop()
 
-    def stop() -> None:
-        event.remove(session, "after_commit", committed)
-        event.remove(session, "after_soft_rollback", rolled_back)
-
-    event.listen(session, "after_commit", committed)
-    event.listen(session, "after_soft_rollback", rolled_back)
+def _rolled_back(session: Session, previous: SessionTransaction) -> None:
+    session.info[_WAITING] = [entry for entry in session.info[_WAITING] if previous not in entry[0]]
 
 
 def _check_conflict(call: Call, session: Session) -> bool:
@@ -181,14 +182,15 @@ def _limit_waiting(session: Session, model: type[Any]) -> None:
         event.listen(connection, "rollback", lambda conn: conn.exec_driver_sql(restore), once=True)
 
 
-def _error_number(error: exc.DBAPIError) -> Any:
+def _error_codes(error: exc.DBAPIError) -> set[Any]:
+    """What the drivers call the failure: SQLSTATE, error number, or both."""
     origin: Any = error.orig
-    return getattr(origin, "sqlstate", None) or getattr(origin, "pgcode", None) or next(iter(origin.args), None)
+    return {getattr(origin, "sqlstate", None), getattr(origin, "pgcode", None), *origin.args[:1]}
 
 
 def is_duplicate(error: exc.IntegrityError) -> bool:
     """Whether a constraint of uniqueness was violated, and not another one."""
-    return _error_number(error) in _DUPLICATES or "UNIQUE constraint failed" in str(error.orig)
+    return bool(_error_codes(error) & _DUPLICATES) or "UNIQUE constraint failed" in str(error.orig)
 
 
 # ---------------------------------------------------------------- reading
