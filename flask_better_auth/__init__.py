@@ -17,7 +17,7 @@ from .config import (
 )
 from .context import Call, Reply
 from .current import current_session, current_user, fresh_login_required, login_required
-from .errors import APIError, ConfigError, TransactionConflict
+from .errors import APIError, ConfigError, ErrorCode, TransactionConflict
 from .extension import BetterAuth
 from .hooks import Around, DatabaseHooks, Hook, Hooks, TableHooks
 from .models import AccountMixin, SessionMixin, UserMixin, VerificationMixin
@@ -37,6 +37,7 @@ __all__ = [
     "CrossSubDomainCookies",
     "DatabaseHooks",
     "EmailAndPassword",
+    "ErrorCode",
     "Hook",
     "Hooks",
     "IpAddress",

@@ -74,14 +74,22 @@ class EmailAndPassword:
 
 @dataclass(frozen=True)
 class UserOptions:
-    """The user table (reference option ``user``)."""
+    """The user table (reference option ``user``).
+
+    Args:
+        additional_fields: further columns, name -> ``AdditionalField`` or a dict of its arguments.
+    """
 
     additional_fields: AdditionalFields = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class AccountOptions:
-    """The account table (reference option ``account``)."""
+    """The account table (reference option ``account``).
+
+    Args:
+        additional_fields: further columns.
+    """
 
     additional_fields: AdditionalFields = field(default_factory=dict)
 
@@ -91,6 +99,7 @@ class VerificationOptions:
     """The verification table (reference option ``verification``).
 
     Args:
+        additional_fields: further columns.
         store_identifier: ``"plain"`` shares the table with a TypeScript server, ``"hashed"`` keeps a leaked database
             from yielding usable links.
     """
@@ -109,6 +118,7 @@ class SessionOptions:
         fresh_age: how long after sign-in a session may do sensitive things; zero switches the check off.
         disable_session_refresh: sessions are never extended.
         defer_session_refresh: ``GET /get-session`` never writes, it tells whether ``POST /get-session`` is due.
+        additional_fields: further columns.
     """
 
     expires_in: timedelta = timedelta(days=7)
@@ -161,8 +171,15 @@ class Advanced:
     """Low-level settings (reference option ``advanced``).
 
     Args:
-        disable_origin_check: no check of callback URLs, and none of origins either; or a list of paths to exempt.
+        use_secure_cookies: ``__Secure-`` names and ``Secure``; by default where the base URL is https.
+        cookie_prefix: the first part of every cookie's name.
+        cookies: short name, for example ``session_token`` -> ``CookieOverride``.
+        default_cookie_attributes: ``CookieAttributes`` of every cookie.
+        cross_sub_domain_cookies: see ``CrossSubDomainCookies``.
         disable_csrf_check: no check of ``Origin`` and Fetch Metadata.
+        disable_origin_check: no check of callback URLs, and none of origins either; or a list of paths to exempt.
+        skip_trailing_slashes: routes answer with a slash at the end too.
+        ip_address: see ``IpAddress``.
     """
 
     use_secure_cookies: bool | None = None
@@ -178,7 +195,11 @@ class Advanced:
 
 @dataclass(frozen=True)
 class OnAPIError:
-    """Where errors of redirecting endpoints are shown (reference option ``onAPIError``)."""
+    """Errors of endpoints that redirect (reference option ``onAPIError``).
+
+    Args:
+        error_url: the page that shows them; by default ``/error`` below the base path.
+    """
 
     error_url: str | None = None
 
@@ -204,6 +225,8 @@ class AuthConfig:
             ``argon2.PasswordHasher``.
         login_url: where ``login_required`` sends browsers.
         hardening: refusals beyond the reference that a client can see.
+        email_and_password: see ``EmailAndPassword``; likewise ``user``, ``session``, ``account``, ``verification``,
+            ``advanced`` and ``on_api_error``.
     """
 
     secret: str = field(default="", repr=False)

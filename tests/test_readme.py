@@ -1,0 +1,72 @@
+"""The README and the docs: every Python block runs, and every option is listed."""
+
+from __future__ import annotations
+
+import re
+import sys
+import typing
+from collections.abc import Callable
+from dataclasses import is_dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from flask_better_auth.config import AuthConfig
+
+ROOT = Path(__file__).parents[1]
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(path: Path, language: str) -> list[tuple[int, str]]:
+    """The fenced blocks of a language, each with the number of its first line."""
+    text = path.read_text()
+    return [(text.count("\n", 0, m.start(2)), m.group(2)) for m in FENCE.finditer(text) if m.group(1) == language]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], ModuleType]:
+    """Executes the Python blocks of a page in order, as one module in an empty folder, with true line numbers."""
+
+    def execute(path: Path) -> ModuleType:
+        page = ModuleType("page")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setitem(sys.modules, "page", page)
+        for line, code in blocks(path, "python"):
+            exec(compile("\n" * line + code, path, "exec", dont_inherit=True), vars(page))
+        return page
+
+    return execute
+
+
+def test_the_python_blocks_of_the_readme_run_in_order(run: Callable[[Path], Any]) -> None:
+    readme = run(ROOT / "README.md")
+    assert readme.page.get("/api/auth/ok").json == {"ok": True}
+    assert readme.APIError
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+def test_the_python_blocks_of_the_docs_run(path: Path, run: Callable[[Path], Any]) -> None:
+    run(path)
+
+
+@pytest.mark.parametrize("heading", ["Run it", "Test it"])
+def test_one_command_under_each_of_the_two_headings(heading: str) -> None:
+    section = (ROOT / "README.md").read_text().split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+    (block,) = FENCE.findall(section)
+    assert block[0] == "console"
+    assert len(block[1].strip().splitlines()) == 1
+
+
+def keys(cls: type[Any], prefix: str = "BETTER_AUTH") -> list[str]:
+    out = []
+    for name, hint in typing.get_type_hints(cls).items():
+        key = f"{prefix}_{name.upper()}"
+        out += keys(hint, key) if is_dataclass(hint) and prefix == "BETTER_AUTH" else [key]
+    return out
+
+
+def test_every_setting_is_in_the_docs_and_no_other() -> None:
+    listed = re.findall(r"^\| `(BETTER_AUTH_\w+)`", (ROOT / "docs" / "configuration.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(keys(AuthConfig))
