@@ -15,7 +15,8 @@ from .hooks import reply_of
 def dispatch(call: Call, bound: Bound, body: object) -> Reply:
     """Invoke an endpoint.
 
-    Before hooks see the known fields under Python names; after hooks see the answer, or the error in its place.
+    Before hooks see the known fields under Python names; one that answers, or refuses, ends the call there. After hooks
+    see the answer of what follows, or the error in its place.
 
     Args:
         call: the invocation.
@@ -25,6 +26,12 @@ def dispatch(call: Call, bound: Bound, body: object) -> Reply:
     Raises:
         APIError: any answer other than success.
     """
+    call.body = body if isinstance(body, dict) else {}
+    for hook in call.state.hooks.before:
+        if hook.applies(call):
+            result = hook.handler(call)
+            if result is not None:
+                return reply_of(result)
     try:
         call.returned = _run(call, bound, body)
     except APIError as error:
@@ -44,12 +51,6 @@ def dispatch(call: Call, bound: Bound, body: object) -> Reply:
 
 def _run(call: Call, bound: Bound, body: object) -> Reply:
     endpoint = bound.endpoint
-    call.body = body if isinstance(body, dict) else {}
-    for hook in call.state.hooks.before:
-        if hook.applies(call):
-            result = hook.handler(call)
-            if result is not None:
-                return reply_of(result)
     if endpoint.body is not None:
         sent: Any = call.body if isinstance(body, Mapping) or call.body else body
         call.body = wire.load(endpoint.body, sent, "body", optional=endpoint.optional_body)

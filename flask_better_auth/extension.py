@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from typing import Any
 
@@ -9,7 +10,7 @@ from flask import Flask, current_app, has_app_context
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import exc, inspect
 
-from . import models, responses, views, web
+from . import models, responses, urls, views, web
 from .api import API
 from .config import AuthConfig, build
 from .context import AuthState
@@ -76,6 +77,7 @@ class BetterAuth:
             raise ConfigError("this application has a BetterAuth already")
         config = build(self._options, app.config)
         _check_secret(app, config)
+        _check_urls(config)
         db, own = self._database(app, config)
         self._models = models.build_models(db, config, self._user_model)
         state = AuthState(app, config, db, self._models, self._hooks, self._database_hooks)
@@ -172,6 +174,18 @@ def _check_secret(app: Flask, config: AuthConfig) -> None:
             "BETTER_AUTH_SECRET (or SECRET_KEY) must be at least 32 characters that nobody can guess; "
             "`flask better-auth secret` makes one"
         )
+
+
+def _check_urls(config: AuthConfig) -> None:
+    if config.url is not None and not urls.base_origin(config.url):
+        raise ConfigError(f"BETTER_AUTH_URL must be like https://app.example.com, not {config.url!r}")
+    if config.base_path and not re.fullmatch(r"(/[\w.~-]+)+", config.base_path, re.ASCII):
+        raise ConfigError(f"BETTER_AUTH_BASE_PATH must be like /api/auth, not {config.base_path!r}")
+    for pattern in config.trusted_origins:
+        if re.fullmatch(r"https?://[^/]*/.*", pattern, re.IGNORECASE):
+            raise ConfigError(
+                f"BETTER_AUTH_TRUSTED_ORIGINS are origins without a path or a final slash, not {pattern!r}"
+            )
 
 
 def _create_tables(db: SQLAlchemy) -> None:

@@ -52,8 +52,10 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 #: Compared byte by byte: MariaDB's default collation would find ``token`` for ``Token``, and ``a@x`` for ``ä@x``.
 KEY = String(255).with_variant(mysql.VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+#: MariaDB's TEXT ends at 64 KiB, which a larger ``max_body`` would exceed.
+TEXT = Text().with_variant(mysql.MEDIUMTEXT(charset="utf8mb4"), "mysql", "mariadb")
 _TYPES: dict[str, TypeEngine[Any]] = {
-    "string": Text(),
+    "string": TEXT,
     "number": Integer(),
     "boolean": Boolean(),
     "date": UtcDateTime(),
@@ -112,10 +114,10 @@ class UserMixin(_Row):
         email_verified: Mapped[bool]
         image: Mapped[str | None]
     else:
-        name = _attribute("name", Text())
+        name = _attribute("name", TEXT)
         email = _attribute("email", KEY, unique=True)
         email_verified = _attribute("email_verified", Boolean(), default=False)
-        image = _attribute("image", Text(), nullable=True)
+        image = _attribute("image", TEXT, nullable=True)
 
 
 class SessionMixin(_Row):
@@ -130,8 +132,8 @@ class SessionMixin(_Row):
     else:
         token = _attribute("token", KEY, unique=True)
         expires_at = _attribute("expires_at", UtcDateTime())
-        ip_address = _attribute("ip_address", Text(), nullable=True)
-        user_agent = _attribute("user_agent", Text(), nullable=True)
+        ip_address = _attribute("ip_address", TEXT, nullable=True)
+        user_agent = _attribute("user_agent", TEXT, nullable=True)
 
 
 class AccountMixin(_Row):
@@ -151,13 +153,13 @@ class AccountMixin(_Row):
     else:
         account_id = _attribute("account_id", KEY)
         provider_id = _attribute("provider_id", KEY)
-        access_token = _attribute("access_token", Text(), nullable=True, returned=False)
-        refresh_token = _attribute("refresh_token", Text(), nullable=True, returned=False)
-        id_token = _attribute("id_token", Text(), nullable=True, returned=False)
+        access_token = _attribute("access_token", TEXT, nullable=True, returned=False)
+        refresh_token = _attribute("refresh_token", TEXT, nullable=True, returned=False)
+        id_token = _attribute("id_token", TEXT, nullable=True, returned=False)
         access_token_expires_at = _attribute("access_token_expires_at", UtcDateTime(), nullable=True, returned=False)
         refresh_token_expires_at = _attribute("refresh_token_expires_at", UtcDateTime(), nullable=True, returned=False)
-        scope = _attribute("scope", Text(), nullable=True)
-        password = _attribute("password", Text(), nullable=True, returned=False)
+        scope = _attribute("scope", TEXT, nullable=True)
+        password = _attribute("password", TEXT, nullable=True, returned=False)
 
 
 class VerificationMixin(_Row):
@@ -169,7 +171,7 @@ class VerificationMixin(_Row):
         expires_at: Mapped[datetime]
     else:
         identifier = _attribute("identifier", KEY, index=True)
-        value = _attribute("value", Text())
+        value = _attribute("value", TEXT)
         expires_at = _attribute("expires_at", UtcDateTime())
 
 

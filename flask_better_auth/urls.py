@@ -7,16 +7,20 @@ from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+#: Letters beyond ASCII fold into ASCII ones (``ſ`` into ``s``) where a pattern does not forbid it.
+_FLAGS = re.ASCII | re.IGNORECASE
 #: Schemes whose URLs have an origin in the sense of the WHATWG URL standard.
 _WEB = ("http", "https")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 #: What a browser strips, folds to a slash, or reads as the start of a host (SECURITY A2).
 _UNREADABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\\]|^\s")
-_RELATIVE = re.compile(r"/(?!/)(?:[^?#%]|%(?!2f|5c))*(?:[?#].*)?", re.IGNORECASE)
-_AUTHORITY = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", re.IGNORECASE)
-_CUSTOM = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#\\]*)(?P<path>[^?#\\]*)(?:[?#][^\\]*)?", re.I)
+_RELATIVE = re.compile(r"/(?!/)(?:[^?#%]|%(?!2f|5c))*(?:[?#].*)?", _FLAGS)
+_AUTHORITY = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", _FLAGS)
+_CUSTOM = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#\\]*)(?P<path>[^?#\\]*)(?:[?#][^\\]*)?", _FLAGS)
 _ADDRESS_PATTERN = re.compile(r"(?=.*[0-9])[0-9.*?]+(?::[0-9*?]+)?")
-_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)(?::\d+)?", re.ASCII)
+_OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
+_IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}(?::\d+)?", re.ASCII)
+_NUMBER = re.compile(r"\d+|0x[0-9a-f]*", _FLAGS)
 _LONGEST = 2048
 
 
@@ -35,8 +39,10 @@ def origin_of(url: str) -> str | None:
     host, colon, port = authority.lower().rpartition(":")
     if not colon or authority.endswith("]"):
         host, port = authority.lower(), ""
-    if host.rpartition(".")[2].isdigit() and not _IPV4.fullmatch(host):
+    if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]) and not _IPV4.fullmatch(host):
         return None  # RFC 3986 calls it a name, the WHATWG standard a failure or another address
+    if port and int(port) > 65535:
+        return None
     if port and int(port) != _DEFAULT_PORTS[scheme]:
         return f"{scheme}://{host}:{int(port)}"
     return f"{scheme}://{host}"
@@ -59,7 +65,7 @@ def _wildcard(pattern: str) -> Callable[[str], bool]:
     (SECURITY A7).
     """
     parts = (r"[^/\\]*" if c == "*" else r"[^/\\]" if c == "?" else re.escape(c) for c in pattern)
-    compiled = re.compile("".join(parts), re.IGNORECASE)
+    compiled = re.compile("".join(parts), _FLAGS)
     address_only = _ADDRESS_PATTERN.fullmatch(pattern.rpartition("://")[2]) is not None
 
     def covers(text: str) -> bool:

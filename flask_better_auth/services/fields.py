@@ -11,6 +11,8 @@ from ..config import AdditionalField
 from ..context import Call
 from ..errors import APIError, CoreErrors
 
+#: What an indexed text column holds on every database.
+_KEY = 255
 #: What a column of 32 bits holds; with ``bigint`` what JavaScript counts exactly.
 _INT, _BIGINT = 2**31, 2**53
 
@@ -47,6 +49,8 @@ def _checked(name: str, field: AdditionalField, value: Any) -> Any:
     if value is None and not field.required:
         return None
     converted = _converted(field, value)
+    if isinstance(converted, str) and (field.unique or field.index) and len(converted) > _KEY:
+        raise wire.invalid(f"[body.{wire.wire_name(name)}] Too big: expected string to have <={_KEY} characters")
     if converted is ...:
         kind = "string" if isinstance(field.type, tuple) else field.type
         raise wire.invalid(f"[body.{wire.wire_name(name)}] {wire.expected(kind, wire.js_type(value))}")

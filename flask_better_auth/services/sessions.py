@@ -14,6 +14,8 @@ from ..crypto import random_string
 from ..errors import APIError, CoreErrors
 from . import records
 
+#: How much of a User-Agent is kept: more than any browser sends, and less than any column holds.
+_LONGEST_AGENT = 2048
 #: How long a session lives whose user did not want to be remembered.
 BRIEF = timedelta(days=1)
 
@@ -39,7 +41,7 @@ def create(call: Call, user: Record, *, remember: bool, given: tuple[Any, ...] =
             "token": random_string(),
             "expires_at": now + (call.config.session.expires_in if remember else BRIEF),
             "ip_address": call.address,
-            "user_agent": call.request.headers.get("User-Agent", "").replace("\0", ""),
+            "user_agent": call.request.headers.get("User-Agent", "")[:_LONGEST_AGENT].replace("\0", ""),
             "created_at": now,
             "updated_at": now,
         },
