@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-#: Letters beyond ASCII fold into ASCII ones (``ſ`` into ``s``) where a pattern does not forbid it.
+#: Without ASCII the long s and the Kelvin sign fold into ``s`` and ``k``, and full-width digits are digits.
 _FLAGS = re.ASCII | re.IGNORECASE
 #: Schemes whose URLs have an origin in the sense of the WHATWG URL standard.
 _WEB = ("http", "https")
@@ -16,7 +16,9 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _UNREADABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\\]|^\s")
 _RELATIVE = re.compile(r"/(?!/)(?:[^?#%]|%(?!2f|5c))*(?:[?#].*)?", _FLAGS)
 _AUTHORITY = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", _FLAGS)
-_CUSTOM = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#\\]*)(?P<path>[^?#\\]*)(?:[?#][^\\]*)?", _FLAGS)
+_CUSTOM = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#\\]*)(?P<path>[^?#\\]*)(?:[?#][^\\]*)?", _FLAGS
+)
 _ADDRESS_PATTERN = re.compile(r"(?=.*[0-9])[0-9.*?]+(?::[0-9*?]+)?")
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}(?::\d+)?", re.ASCII)
