@@ -129,12 +129,12 @@ def _is_canonical(endpoint: Endpoint) -> bool:
 
 
 def _body(call: Call, endpoint: Endpoint) -> Any:
-    """The body as JSON or form say it; ``...`` if there is none.
+    """The body as JSON or form say it; ``...`` if there is none, or if the endpoint takes none.
 
     Raises:
         APIError: ``PAYLOAD_TOO_LARGE``, ``UNSUPPORTED_MEDIA_TYPE`` or ``BAD_REQUEST``.
     """
-    if call.request.method in _SAFE_METHODS:
+    if call.request.method in _SAFE_METHODS or endpoint.body is None:
         return ...
     call.request.max_content_length = call.config.max_body
     try:

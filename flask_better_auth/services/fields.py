@@ -37,12 +37,22 @@ def read(call: Call, table: str, body: Mapping[str, Any], *, creating: bool, tru
             if value is not ... and value and not (creating and field.default is not None):
                 raise APIError(CoreErrors.FIELD_NOT_ALLOWED, message=f"{wire.wire_name(name)} is not allowed to be set")
             continue
-        if value is ... or (value is None and creating):
+        if value is ... or (value is None and creating and field.required):
             if creating and field.required and field.default is None:
                 raise APIError(CoreErrors.MISSING_FIELD, message=f"{wire.wire_name(name)} is required")
             continue
         found[name] = _checked(name, field, value)
     return found
+
+
+def with_defaults(call: Call, table: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` and the defaults of the additional fields that it says nothing of; null says something."""
+    missing = {
+        name: field.default() if callable(field.default) else field.default
+        for name, field in call.config.additional_fields(table).items()
+        if name not in values and field.default is not None
+    }
+    return {**values, **missing}
 
 
 def _checked(name: str, field: AdditionalField, value: Any) -> Any:

@@ -21,6 +21,7 @@ from .. import clock
 from ..context import Call, Record
 from ..crypto import random_string
 from ..errors import TransactionConflict
+from . import fields
 
 #: Units that are open around the current code, outermost first: a hook may call ``auth.api`` from inside one.
 _open_units: ContextVar[tuple[Session, ...]] = ContextVar("better_auth_open_units", default=())
@@ -258,10 +259,7 @@ def create(call: Call, table: str, data: Mapping[str, Any], *, given: Sequence[A
     if around is not None and around.before is not None and not _merge(values, around.before(dict(values), call)):
         return None
     now = clock.now()
-    values = {"id": random_string(), "created_at": now, "updated_at": now, **values}
-    for name, field in call.config.additional_fields(table).items():
-        if values.get(name) is None and field.default is not None:
-            values[name] = field.default() if callable(field.default) else field.default
+    values = fields.with_defaults(call, table, {"id": random_string(), "created_at": now, "updated_at": now, **values})
     record = Record((name, values.get(name)) for name in spec.columns)
     session = _unit_of(call)
     if given:

@@ -79,7 +79,7 @@ def _find(call: Call, token: str) -> Iterator[tuple[Record, Record]]:
         yield session.record(row[:width]), user.record(row[width:])
 
 
-def load(call: Call, *, refresh: bool = True, end_expired: bool = True, find: Finder = _find) -> bool:
+def load(call: Call, *, refresh: bool = True, writing: bool | None = None, find: Finder = _find) -> bool:
     """Find the caller's session by the cookie, and extend it when that is due.
 
     A session that is gone or over is forgotten by the browser; a cookie that we did not sign is ignored.
@@ -87,7 +87,8 @@ def load(call: Call, *, refresh: bool = True, end_expired: bool = True, find: Fi
     Args:
         call: gets ``session`` and ``user``.
         refresh: extend the session if it is due.
-        end_expired: delete a row that is over.
+        writing: may extend the session, and delete the row of one that is over; by default unless
+            ``session.defer_session_refresh`` leaves that to ``POST /get-session``.
         find: reads session and user of a token.
 
     Returns:
@@ -95,6 +96,8 @@ def load(call: Call, *, refresh: bool = True, end_expired: bool = True, find: Fi
     """
     if call.session is not None:
         return True
+    if writing is None:
+        writing = not call.config.session.defer_session_refresh
     jar = call.state.cookies
     token = jar.read(call.request.cookies, jar.session_token)
     if token is None:
@@ -103,24 +106,27 @@ def load(call: Call, *, refresh: bool = True, end_expired: bool = True, find: Fi
         if session.token != token:
             continue  # some databases compare without regard to case or trailing spaces
         if session.expires_at <= clock.now():
-            if end_expired:
+            if writing:
                 _end_expired(call, session)
             break
         call.session, call.user = session, user
-        if refresh and is_due(call, session) and not _refresh(call, session):
+        if refresh and writing and is_due(call, session) and not _refresh(call, session):
             break
         return True
     call.clear_session()
     return False
 
 
+def is_extensible(call: Call) -> bool:
+    """Whether the caller's session may be extended at all."""
+    return not call.config.session.disable_session_refresh and is_remembered(call)
+
+
 def is_due(call: Call, session: Record) -> bool:
-    """Whether the session was last extended ``session.update_age`` ago, and may be extended at all."""
+    """Whether the session was last extended ``session.update_age`` ago, and may be extended."""
     options = call.config.session
-    if options.disable_session_refresh or not is_remembered(call):
-        return False
     due: bool = clock.now() >= session.expires_at - options.expires_in + options.update_age
-    return due
+    return due and is_extensible(call)
 
 
 def is_fresh(call: Call, session: Record) -> bool:

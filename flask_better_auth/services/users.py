@@ -12,7 +12,7 @@ from .. import clock, signals
 from ..context import AuthState, Call, Record
 from ..crypto import random_string
 from ..errors import APIError, CoreErrors
-from . import accounts, records
+from . import accounts, fields, records
 
 
 def _by_email(state: AuthState) -> Any:
@@ -72,7 +72,5 @@ def synthetic(call: Call, data: Mapping[str, Any]) -> Record:
     """A user that does not exist, in the shape of one that was just created (reference: anti-enumeration)."""
     now = clock.now()
     made = {"id": random_string(), "email_verified": False, "created_at": now, "updated_at": now, **data}
-    for name, field in call.config.additional_fields("user").items():
-        if made.get(name) is None and field.default is not None:
-            made[name] = field.default() if callable(field.default) else field.default
+    made = fields.with_defaults(call, "user", made)
     return Record((name, made.get(name)) for name in call.state.tables["user"].columns)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from marshmallow import fields
 
 from .. import guards
@@ -38,14 +40,14 @@ def get_session(call: Call) -> Reply:
     deferred, writing = call.config.session.defer_session_refresh, call.request.method == "POST"
     if writing and not deferred:
         raise APIError(CoreErrors.METHOD_NOT_ALLOWED_DEFER_SESSION_REQUIRED)
-    may_write = writing or not deferred
-    refresh = may_write and not call.query.get("disable_refresh")
-    if not sessions.load(call, refresh=refresh, end_expired=may_write):
+    refresh = not call.query.get("disable_refresh")
+    if not sessions.load(call, refresh=refresh, writing=writing or not deferred):
         return Reply(None)
     session, user = call.signed_in
-    if may_write:
-        return Reply({"session": session, "user": user})
-    return Reply({"session": session, "user": user, "needs_refresh": sessions.is_due(call, session)})
+    body: dict[str, Any] = {"session": session, "user": user}
+    if deferred and not writing and refresh and sessions.is_extensible(call):
+        body["needs_refresh"] = sessions.is_due(call, session)
+    return Reply(body)
 
 
 @routes.get("/list-sessions", returns=fields.List(Row("session")), guards=[guards.fresh_session], needs_headers=True)

@@ -23,7 +23,7 @@ class SignOutResult(WireSchema):
 @routes.post("/sign-out", body=SignOutBody, returns=SignOutResult, optional_body=True, needs_headers=True)
 def sign_out(call: Call) -> Reply:
     """End the caller's session. It never fails: a browser without a session is signed out already."""
-    if sessions.load(call, refresh=False, end_expired=False):
+    if sessions.load(call, refresh=False, writing=False):
         sessions.revoke(call, call.signed_in[0])
     call.clear_session()
     return Reply({"success": True})
