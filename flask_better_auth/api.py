@@ -22,7 +22,6 @@ __all__ = ["API", "APIError"]
 _FORWARDED = ("Cookie", "Authorization", "Origin", "User-Agent", "Accept-Language")
 #: What of the outer request's environ says where the server is, and who asks.
 _PLACE = ("wsgi.url_scheme", "HTTP_HOST", "SERVER_NAME", "SERVER_PORT", "SCRIPT_NAME", "REMOTE_ADDR")
-_TEMPLATE = "better_auth.environ"
 
 
 class API:
@@ -146,20 +145,19 @@ def _renamed(name: str, part: Mapping[str, Any] | None, known: Mapping[str, str]
     return out
 
 
+def _template(state: AuthState) -> dict[str, Any]:
+    made = state.app.test_request_context(base_url=state.config.url).request.environ
+    # the path is the endpoint's, and the caller has no address unless an outer request has one
+    without = ("RAW_URI", "REQUEST_URI", "REMOTE_ADDR")
+    return {key: made[key] for key in made if key not in without and not key.startswith("werkzeug.")}
+
+
 def _environ(state: AuthState, bound: Bound, headers: Mapping[str, str] | Headers | None) -> dict[str, Any]:
     """The environ of an inner request: a template made once, the outer request's place, the caller's headers."""
-    template = state.statements.get(_TEMPLATE)
-    if template is None:
-        made = state.app.test_request_context(base_url=state.config.url).request.environ
-        template = {key: value for key, value in made.items() if not key.startswith("werkzeug.")}
-        template.pop("REMOTE_ADDR", None)
-        state.statements[_TEMPLATE] = template
-    environ = dict(template)
+    environ = dict(state.once(_template))
     endpoint = bound.endpoint
     environ["REQUEST_METHOD"] = endpoint.methods[0]
     environ["PATH_INFO"] = state.config.base_path + (endpoint.path or "")
-    environ.pop("RAW_URI", None), environ.pop("REQUEST_URI", None)
-    environ.pop("HTTP_COOKIE", None)
     if has_request_context():
         outer = request.environ
         environ.update({key: outer[key] for key in _PLACE if key in outer})

@@ -83,18 +83,17 @@ class AuthState:
         self.registry: Registry
         #: Engines that read without a transaction, by the engine of the application that each of them stands for.
         self.readers: dict[Engine, Engine] = {}
-        #: Statements that are built once, by the function that builds them.
-        self.statements: dict[Any, Any] = {}
+        self._made: dict[Any, Any] = {}
         self._base = config.url.rstrip("/") if config.url else None
         self._trusted = tuple(config.trusted_origins)
         if config.url:
             self._trusted = (urls.base_origin(config.url), *self._trusted)
 
-    def statement(self, build: Callable[[AuthState], Any]) -> Any:
-        """The statement that ``build`` makes for this application, made at its first use."""
-        made = self.statements.get(build)
+    def once(self, build: Callable[[AuthState], Any]) -> Any:
+        """What ``build`` makes of this application, for example a statement; made at its first use."""
+        made = self._made.get(build)
         if made is None:
-            made = self.statements[build] = build(self)
+            made = self._made[build] = build(self)
         return made
 
     def base_url(self, request: Request) -> str:

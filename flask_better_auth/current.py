@@ -58,7 +58,7 @@ def _load() -> tuple[Any, Record | None]:
 
     def find(call: Call, token: str) -> Iterator[tuple[Record, Record]]:
         with records.reading(call) as connection, Session(connection) as reader:
-            for *columns, user in reader.execute(state.statement(_statement), {"token": token}).all():
+            for *columns, user in reader.execute(state.once(_statement), {"token": token}).all():
                 instances[:] = [user]
                 session = state.tables["session"].record(columns)
                 yield session, Record((name, getattr(user, name)) for name in state.tables["user"].columns)

@@ -179,7 +179,7 @@ def _check_secret(app: Flask, config: AuthConfig) -> None:
 def _check_urls(config: AuthConfig) -> None:
     if config.url is not None and not urls.base_origin(config.url):
         raise ConfigError(f"BETTER_AUTH_URL must be like https://app.example.com, not {config.url!r}")
-    if config.base_path and not re.fullmatch(r"(/[\w.~-]+)+", config.base_path, re.ASCII):
+    if not re.fullmatch(r"(/[\w.~-]+)+", config.base_path, re.ASCII):
         raise ConfigError(f"BETTER_AUTH_BASE_PATH must be like /api/auth, not {config.base_path!r}")
     for pattern in config.trusted_origins:
         if re.fullmatch(r"https?://[^/]*/.*", pattern, re.IGNORECASE):

@@ -75,7 +75,7 @@ Finder = Callable[[Call, str], Iterable[tuple[Record, Record]]]
 def _find(call: Call, token: str) -> Iterator[tuple[Record, Record]]:
     session, user = call.state.tables["session"], call.state.tables["user"]
     width = len(session.columns)
-    for row in records.rows(call, call.state.statement(_by_token), {"token": token}):
+    for row in records.rows(call, call.state.once(_by_token), {"token": token}):
         yield session.record(row[:width]), user.record(row[width:])
 
 
@@ -178,5 +178,5 @@ def _live_of_user(state: AuthState) -> Any:
 
 def list_live(call: Call, user_id: str) -> list[Record]:
     """The sessions of a user that are not over, oldest first."""
-    found = records.rows(call, call.state.statement(_live_of_user), {"user_id": user_id, "now": clock.now()})
+    found = records.rows(call, call.state.once(_live_of_user), {"user_id": user_id, "now": clock.now()})
     return [call.state.tables["session"].record(row) for row in found]

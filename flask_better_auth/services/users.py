@@ -33,7 +33,7 @@ def _by_email(state: AuthState) -> Any:
 
 def find_by_email(call: Call, email: str) -> tuple[Record, Record] | None:
     """The user of an address in lower case, and the credential account: its id and hash, ``None`` if there is none."""
-    found = records.rows(call, call.state.statement(_by_email), {"email": email})
+    found = records.rows(call, call.state.once(_by_email), {"email": email})
     for row in map(tuple, found):
         user = call.state.tables["user"].record(row[:-2])
         if user.email == email:  # some databases compare without regard to case, accents or trailing spaces
