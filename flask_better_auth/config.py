@@ -171,7 +171,8 @@ class Advanced:
     """Low-level settings (reference option ``advanced``).
 
     Args:
-        use_secure_cookies: ``__Secure-`` names and ``Secure``; by default where the base URL is https.
+        use_secure_cookies: ``__Secure-`` names and ``Secure``; by default where the base URL is https, and without a
+            base URL in production.
         cookie_prefix: the first part of every cookie's name.
         cookies: short name, for example ``session_token`` -> ``CookieOverride``.
         default_cookie_attributes: ``CookieAttributes`` of every cookie.
@@ -212,7 +213,8 @@ class AuthConfig:
         secret: signs cookies and derives keys; falls back to ``SECRET_KEY``. At least 32 characters.
         url: the public origin, optionally with a path prefix, for example ``https://app.example.com``.
         base_path: where the routes are mounted.
-        allowed_hosts: without ``url``: the hosts whose requests are answered; in debug and testing, loopback.
+        allowed_hosts: without ``url``: the hosts whose requests are answered, with their port unless it is the scheme's
+            own, and perhaps with ``*``; in debug and testing, loopback.
         trusted_origins: further origins or patterns that may call and be redirected to.
         disabled_paths: paths below ``base_path`` that answer 404.
         max_body: the largest request body, in bytes.
@@ -237,7 +239,7 @@ class AuthConfig:
     disabled_paths: tuple[str, ...] = ()
     max_body: int = 65536
     max_hashes: int | None = None
-    database_uri: str = "sqlite:///better_auth.db"
+    database_uri: str = field(default="sqlite:///better_auth.db", repr=False)  # it may hold a password
     bind_key: str | None = None
     table_prefix: str = ""
     naming: Literal["snake_case", "camelCase"] = "snake_case"

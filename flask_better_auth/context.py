@@ -78,8 +78,9 @@ class AuthState:
         self.app, self.config, self.db, self.hooks, self.database_hooks = app, config, db, hooks, database_hooks
         self.models = core
         self.tables = {name: Table.of(core[name]) for name in models.CORE_TABLES}
-        self.cookies = CookieJar(config)
-        self.passwords = Passwords(config, relaxed=app.debug or app.testing)
+        relaxed = app.debug or app.testing
+        self.cookies = CookieJar(config, production=not relaxed)
+        self.passwords = Passwords(config, relaxed=relaxed)
         self.registry: Registry
         #: Engines that read without a transaction, by the engine of the application that each of them stands for.
         self.readers: dict[Engine, Engine] = {}
@@ -118,8 +119,8 @@ class AuthState:
         host = origin.partition("://")[2]
         allowed = self.config.allowed_hosts
         if not allowed and (self.app.debug or self.app.testing):
-            allowed = _LOOPBACK
-        if host and (host in allowed or host.rpartition(":")[0] in allowed):
+            allowed = (*_LOOPBACK, *(f"{name}:*" for name in _LOOPBACK))
+        if host and any(urls.host_matches(host, pattern) for pattern in allowed):
             return origin
         raise APIError(CoreErrors.INVALID_HOST)
 
@@ -131,7 +132,7 @@ class Reply:
     ``location`` is where the client shall go: alone it makes a redirect of status 302, with a body a header beside it.
     """
 
-    body: Any = None
+    body: Any = field(default=None, repr=False)  # it may hold a session token
     status: int = 200
     location: str | None = None
     html: str | None = None

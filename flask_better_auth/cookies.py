@@ -41,22 +41,27 @@ class Cookie:
 
 
 class CookieJar:
-    """The cookies of one application: what each is called, and how its value is signed."""
+    """The cookies of one application: what each is called, and how its value is signed.
 
-    def __init__(self, config: AuthConfig) -> None:
+    Args:
+        config: names, attributes and the secret.
+        production: neither debug nor testing; without a base URL that tells, cookies are ``Secure`` then.
+    """
+
+    def __init__(self, config: AuthConfig, *, production: bool = False) -> None:
         self._secret = config.secret
         self._config = config.advanced
         self._host = urlsplit(config.url).hostname if config.url else None
-        self._secure = self._wants_secure(config)
+        self._secure = self._wants_secure(config, production)
         self.session_token = self.cookie("session_token", max_age=config.session.expires_in)
         self.session_data = self.cookie("session_data")
         self.dont_remember = self.cookie("dont_remember")
 
     @staticmethod
-    def _wants_secure(config: AuthConfig) -> bool:
+    def _wants_secure(config: AuthConfig, production: bool) -> bool:
         if config.advanced.use_secure_cookies is not None:
             return config.advanced.use_secure_cookies
-        return (config.url or "").startswith("https://")
+        return production if config.url is None else config.url.lower().startswith("https://")
 
     def cookie(self, short_name: str, *, max_age: timedelta | None = None) -> Cookie:
         """Work out name and attributes of a cookie from its short name, for example ``session_token``.

@@ -65,6 +65,7 @@ class CoreErrors:
     UNAUTHORIZED = ErrorCode("Unauthorized", 401)
     UNSUPPORTED_MEDIA_TYPE = ErrorCode("Unsupported media type", 415)
     USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL = ErrorCode("User already exists. Use another email.", 422)
+    VALUE_ALREADY_TAKEN = ErrorCode("A value that must be unique is already taken", 422)
     VALIDATION_ERROR = ErrorCode("Validation Error", 400)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from argon2 import PasswordHasher, Type
-from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
 from .config import AuthConfig
 from .errors import APIError, ConfigError, CoreErrors
@@ -29,17 +29,21 @@ def _normalised(password: str) -> bytes:
 
 
 class _Argon2:
+    """The standard form of argon2; ``verify`` answers ``None`` for what it cannot read."""
+
     def __init__(self, hasher: PasswordHasher) -> None:
         self.hasher = hasher
 
     def hash(self, password: str) -> str:
         return self.hasher.hash(_normalised(password))
 
-    def verify(self, stored: str, password: str) -> bool:
+    def verify(self, stored: str, password: str) -> bool | None:
         try:
             return self.hasher.verify(stored, _normalised(password))
-        except (InvalidHashError, VerificationError):
+        except VerifyMismatchError:
             return False
+        except (InvalidHashError, VerificationError, ValueError):
+            return None
 
     def reads(self, stored: str) -> bool:
         return stored.startswith("$argon2")
@@ -55,7 +59,7 @@ class _Scrypt:
         salt = secrets.token_hex(16)
         return f"{salt}:{self._key(salt, password).hex()}"
 
-    def verify(self, stored: str, password: str) -> bool:
+    def verify(self, stored: str, password: str) -> bool | None:
         salt, _, key = stored.partition(":")
         return hmac.compare_digest(self._key(salt, password).hex(), key)
 
@@ -129,10 +133,10 @@ class Passwords:
         """
         reader = next((r for r in self._readers if r.reads(stored)), None) if stored else None
         with self._turn():
-            if stored is None or reader is None:
+            verdict = reader.verify(stored, password) if reader is not None and stored else None
+            if verdict is None:
                 self._writer.hash(password)
-                return False
-            return reader.verify(stored, password)
+            return bool(verdict)
 
     def is_current(self, stored: str) -> bool:
         """Whether ``stored`` is in the form and of the strength that ``hash`` makes now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from functools import lru_cache
@@ -45,9 +46,24 @@ def origin_of(url: str) -> str | None:
         return None  # RFC 3986 calls it a name, the WHATWG standard a failure or another address
     if port and int(port) > 65535:
         return None
+    if host.startswith("[") and not _is_plain_ipv6(host[1:-1]):
+        return None
     if port and int(port) != _DEFAULT_PORTS[scheme]:
         return f"{scheme}://{host}:{int(port)}"
     return f"{scheme}://{host}"
+
+
+def _is_plain_ipv6(text: str) -> bool:
+    """Whether an IPv6 address is written as browsers write it."""
+    try:
+        return str(ipaddress.IPv6Address(text)) == text
+    except ValueError:
+        return False
+
+
+def host_matches(host: str, pattern: str) -> bool:
+    """Whether a host, with its port where it has one, is the one that was named or fits a pattern with ``*``."""
+    return _wildcard(pattern)(host) if "*" in pattern or "?" in pattern else host == pattern.lower()
 
 
 def is_relative(url: str) -> bool:
@@ -102,11 +118,11 @@ def _custom(url: str) -> re.Match[str] | None:
     if _is_unreadable(url):
         return None
     found = _CUSTOM.fullmatch(url)
-    return None if found is None or found["scheme"].lower() in (*_WEB, *_SCRIPTS) else found
+    return None if found is None or found["scheme"].lower() in (*_WEB, *_FOREIGN) else found
 
 
-#: Schemes that run or show what the link holds (SECURITY A4).
-_SCRIPTS = ("javascript", "data", "vbscript", "blob", "file", "about")
+#: Schemes that are no application's own: they run or show what the link holds (SECURITY A4), or browsers know them.
+_FOREIGN = ("javascript", "data", "vbscript", "blob", "file", "about", "ftp", "ws", "wss")
 
 
 def _under(url: re.Match[str], pattern: str) -> bool:

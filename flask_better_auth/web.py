@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
@@ -20,13 +21,14 @@ from .errors import APIError, CoreErrors
 
 #: Flask endpoint of everything below the base path that no endpoint answers.
 _NOWHERE = "_nowhere"
+_SCHEME = re.compile(r"https?://[^/]*/?", re.IGNORECASE)
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 class _Anything(BaseConverter):
     """The rest of a path, whatever it is: ``//ok`` and ``ok/`` too."""
 
-    regex = ".*"
+    regex = r"[\s\S]*"
     part_isolating = False
 
 
@@ -74,21 +76,23 @@ def _view(bound: Bound) -> Callable[..., Response]:
 def _nowhere(path: str = "") -> Response:
     asks = "Origin" in request.headers and "Access-Control-Request-Method" in request.headers
     # an empty 204 lets flask-cors complete a preflight; a 404 would break every cross-origin client
-    return responses.empty(204 if request.method == "OPTIONS" and asks else 404)
+    response = responses.empty(204 if request.method == "OPTIONS" and asks else 404)
+    return _hardened(current_app.extensions["better_auth"], response)
 
 
 def serve(state: AuthState, bound: Bound, params: dict[str, str]) -> Response:
     """Answer the current request by an endpoint: nothing that an application's code raises becomes a traceback."""
     endpoint = bound.endpoint
-    if request.method not in endpoint.methods or not _is_canonical(endpoint):
-        return responses.empty(404)
     call = Call(state, endpoint, request._get_current_object())  # type: ignore[attr-defined]  # the object behind the proxy
     call.params = params
     try:
-        if endpoint.path in state.config.disabled_paths:
-            return Response("Not Found", 404, content_type="text/plain;charset=UTF-8")
-        state.base_url(call.request)
-        response = responses.of_reply(_serve(call, bound), endpoint)
+        if request.method not in endpoint.methods or not _is_canonical(state, endpoint):
+            response = responses.empty(404)
+        elif endpoint.path in state.config.disabled_paths:
+            response = Response("Not Found", 404, content_type="text/plain;charset=UTF-8")
+        else:
+            state.base_url(call.request)
+            response = responses.of_reply(_serve(call, bound), endpoint)
     except APIError as error:
         response = responses.of_error(error, endpoint)
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
@@ -105,24 +109,30 @@ def serve(state: AuthState, bound: Bound, params: dict[str, str]) -> Response:
 def _serve(call: Call, bound: Bound) -> Reply:
     assert call.endpoint is not None  # noqa: S101 - serve() made the call for one
     body = _body(call, call.endpoint)
-    call.query = wire.to_python_names(call.request.args.to_dict(), bound.query_names)
+    try:
+        call.query = wire.to_python_names(call.request.args.to_dict(), bound.query_names)
+    except UnicodeDecodeError:
+        raise APIError(CoreErrors.BAD_REQUEST, message="Invalid query string") from None
     if call.request.method not in _SAFE_METHODS:
         guards.origin(call)
         guards.targets(call, body)
     return dispatch(call, bound, wire.to_python_names(body, bound.body_names))
 
 
-def _is_canonical(endpoint: Endpoint) -> bool:
+def _is_canonical(state: AuthState, endpoint: Endpoint) -> bool:
     """Whether the path came in the one spelling that limits, hooks and ``disabled_paths`` know (SECURITY T7).
 
-    Werkzeug decodes ``/%6Fk`` before it routes; the raw path is in the environ of most servers.
+    Werkzeug decodes ``/%6Fk`` and drops the second slash of ``//api`` before it routes; the raw path is in the environ
+    of most servers. Only its end is looked at: a proxy may have taken a prefix off.
     """
-    raw = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI")
-    if not raw or "%" not in raw or endpoint.path is None:
+    raw = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI") or ""
+    path = _SCHEME.sub("/", raw.partition("?")[0])
+    if "%" not in path and "//" not in path:
         return True
-    wanted = endpoint.path.split("/")[1:]
-    sent = raw.partition("?")[0].rstrip("/").split("/")[-len(wanted) :]
-    return all(w == s or w.startswith("<") for w, s in zip(wanted, sent, strict=False))
+    wanted = f"{state.config.base_path}{endpoint.path}".split("/")[1:]
+    sent = path.removesuffix("/").split("/")[-len(wanted) :]
+    fits = len(sent) == len(wanted) and all(w == s or w.startswith("<") for w, s in zip(wanted, sent, strict=True))
+    return fits and "//" not in path
 
 
 # ---------------------------------------------------------------- bodies
@@ -136,11 +146,14 @@ def _body(call: Call, endpoint: Endpoint) -> Any:
     """
     if call.request.method in _SAFE_METHODS or endpoint.body is None:
         return ...
-    call.request.max_content_length = call.config.max_body
+    bound = call.config.max_body
+    call.request.max_content_length = bound + 1  # a stream without a length is cut there, and not refused
     try:
         raw = call.request.get_data()
     except RequestEntityTooLarge:
-        raise APIError(CoreErrors.PAYLOAD_TOO_LARGE) from None
+        raw = None
+    if raw is None or len(raw) > bound:
+        raise APIError(CoreErrors.PAYLOAD_TOO_LARGE)
     sent_as = call.request.headers.get("Content-Type", "").partition(";")[0].strip()
     if not raw or not sent_as:
         return ...
@@ -150,7 +163,7 @@ def _body(call: Call, endpoint: Endpoint) -> Any:
         raise APIError(CoreErrors.UNSUPPORTED_MEDIA_TYPE, message=message)
     try:
         if sent_as.lower() == JSON:
-            return wire.parse_json(raw)
+            return wire.parse_json(raw, unique_keys=call.config.hardening)
         assert sent_as.lower() == FORM  # noqa: S101 - there is no third type
         return dict(parse_qsl(raw.decode(), keep_blank_values=True, errors="strict", max_num_fields=1000))
     except ValueError:
@@ -160,15 +173,20 @@ def _body(call: Call, endpoint: Endpoint) -> Any:
 # ---------------------------------------------------------------- answers
 
 
+def _hardened(state: AuthState, response: Response) -> Response:
+    """An answer that depends on the cookie must not be kept for somebody else (CVE-2023-30861, SECURITY G8)."""
+    if state.config.hardening:
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.vary.add("Cookie")
+    return response
+
+
 def _finished(call: Call, response: Response) -> Response:
     if response.status_code < 500:
         for line in call.cookies.lines():
             response.headers.add("Set-Cookie", line)
     response.headers.extend(call.headers)
-    if call.config.hardening:
-        # an answer that depends on the cookie must not be kept for somebody else (CVE-2023-30861, SECURITY G8)
-        response.headers.setdefault("Cache-Control", "no-store")
-        response.vary.add("Cookie")
+    _hardened(call.state, response)
     if call.has_work:
         app: Flask = call.state.app
 

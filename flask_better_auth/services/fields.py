@@ -58,7 +58,7 @@ def with_defaults(call: Call, table: str, values: Mapping[str, Any]) -> dict[str
 def _checked(name: str, field: AdditionalField, value: Any) -> Any:
     if value is None and not field.required:
         return None
-    converted = _converted(field, value)
+    converted = ... if value is None else _converted(field, value)
     if isinstance(converted, str) and (field.unique or field.index) and len(converted) > _KEY:
         raise wire.invalid(f"[body.{wire.wire_name(name)}] Too big: expected string to have <={_KEY} characters")
     if converted is ...:
@@ -94,11 +94,10 @@ def _converted(field: AdditionalField, value: Any) -> Any:
 
 
 def _date(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
+    try:
+        if isinstance(value, str):
             value = datetime.fromisoformat(value.replace("Z", "+00:00"))
-        except ValueError:
-            return ...
-        if value.tzinfo is None:
-            value = value.replace(tzinfo=timezone.utc)
-    return value if isinstance(value, datetime) and value.tzinfo is not None else ...
+            value = value if value.tzinfo else value.replace(tzinfo=timezone.utc)
+        return value.astimezone(timezone.utc) if isinstance(value, datetime) and value.tzinfo else ...
+    except (ValueError, OverflowError):  # no date, or in UTC before the first or after the last one
+        return ...

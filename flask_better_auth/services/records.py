@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -54,8 +55,9 @@ def unit(call: Call) -> Iterator[Session]:
         token = _open_units.set((*_open_units.get(), session))
         try:
             yield session
-        except BaseException:
+        except BaseException as error:
             call.after_commit.clear()
+            _hide_parameters(error)
             raise
         finally:
             _open_units.reset(token)
@@ -183,15 +185,25 @@ def _limit_waiting(session: Session, model: type[Any]) -> None:
         event.listen(connection, "rollback", lambda conn: conn.exec_driver_sql(restore), once=True)
 
 
+def _hide_parameters(error: BaseException) -> None:
+    """Keep hashes and tokens out of the text of a failure, and so out of logs (SECURITY F12)."""
+    if isinstance(error, exc.StatementError):
+        error.hide_parameters = True
+
+
 def _error_codes(error: exc.DBAPIError) -> set[Any]:
     """What the drivers call the failure: SQLSTATE, error number, or both."""
     origin: Any = error.orig
     return {getattr(origin, "sqlstate", None), getattr(origin, "pgcode", None), *origin.args[:1]}
 
 
-def is_duplicate(error: exc.IntegrityError) -> bool:
-    """Whether a constraint of uniqueness was violated, and not another one."""
-    return bool(_error_codes(error) & _DUPLICATES) or "UNIQUE constraint failed" in str(error.orig)
+def violated_uniqueness(error: exc.IntegrityError) -> str | None:
+    """The column or the constraint that a value was not unique for; nothing, if another kind of constraint failed."""
+    text = str(error.orig)
+    if not (_error_codes(error) & _DUPLICATES or "UNIQUE constraint failed" in text):
+        return None
+    named = re.search(r"UNIQUE constraint failed: (.+)|unique constraint \"(.+?)\"|for key '(.+?)'$", text.rstrip('")'))
+    return next(filter(None, named.groups()), "") if named else ""
 
 
 # ---------------------------------------------------------------- reading
@@ -199,10 +211,14 @@ def is_duplicate(error: exc.IntegrityError) -> bool:
 
 def rows(call: Call, statement: Any, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
     """Read: in the open unit, in the transaction that the call joined, or by itself without a transaction."""
-    if call.unit is not None or call.joined is not None:
-        return call.db.execute(statement, parameters or {}).all()
-    with reading(call) as connection:
-        return connection.execute(statement, parameters).all()
+    try:
+        if call.unit is not None or call.joined is not None:
+            return call.db.execute(statement, parameters or {}).all()
+        with reading(call) as connection:
+            return connection.execute(statement, parameters).all()
+    except exc.StatementError as error:
+        _hide_parameters(error)
+        raise
 
 
 @contextmanager

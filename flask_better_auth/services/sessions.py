@@ -117,16 +117,22 @@ def load(call: Call, *, refresh: bool = True, writing: bool | None = None, find:
     return False
 
 
-def is_extensible(call: Call) -> bool:
-    """Whether the caller's session may be extended at all."""
-    return not call.config.session.disable_session_refresh and is_remembered(call)
+def is_extensible(call: Call, session: Record) -> bool:
+    """Whether the caller's session may be extended at all.
+
+    One that was opened for a day stays so, though the browser lost the mark that says it (SECURITY G13).
+    """
+    options = call.config.session
+    if options.disable_session_refresh or not is_remembered(call):
+        return False
+    return options.expires_in <= BRIEF or session.expires_at - session.created_at > BRIEF
 
 
 def is_due(call: Call, session: Record) -> bool:
     """Whether the session was last extended ``session.update_age`` ago, and may be extended."""
     options = call.config.session
     due: bool = clock.now() >= session.expires_at - options.expires_in + options.update_age
-    return due and is_extensible(call)
+    return due and is_extensible(call, session)
 
 
 def is_fresh(call: Call, session: Record) -> bool:

@@ -51,14 +51,13 @@ def create(call: Call, data: Mapping[str, Any], password_hash: str | None) -> Re
 
     Raises:
         APIError: ``USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL``, also for the loser of two at once;
-            ``FAILED_TO_CREATE_USER`` if a hook cancelled it.
+            ``VALUE_ALREADY_TAKEN`` for another column whose values are unique; ``FAILED_TO_CREATE_USER`` if a hook
+            cancelled it.
     """
     try:
         user = records.create(call, "user", {"email_verified": False, **data})
     except IntegrityError as error:
-        if not records.is_duplicate(error):
-            raise
-        raise APIError(CoreErrors.USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL) from error
+        raise _refusal(call, error) from error
     if user is None:
         raise APIError(CoreErrors.FAILED_TO_CREATE_USER)
     if password_hash is not None:
@@ -66,6 +65,34 @@ def create(call: Call, data: Mapping[str, Any], password_hash: str | None) -> Re
     state, shown = call.state, call.state.tables["user"].shown(user)
     records.after_commit(call, lambda: signals.user_signed_up.send(state.app, user=shown))
     return user
+
+
+def update(call: Call, user: Record, data: Mapping[str, Any]) -> Record | None:
+    """Change a user that was read before.
+
+    Args:
+        call: with an open unit.
+        user: as it was read.
+        data: the columns that change.
+
+    Raises:
+        APIError: ``VALUE_ALREADY_TAKEN``, for a column whose values are unique.
+    """
+    try:
+        return records.update(call, "user", user, data)
+    except IntegrityError as error:
+        raise _refusal(call, error) from error
+
+
+def _refusal(call: Call, error: IntegrityError) -> Exception:
+    """What a violated constraint means to the client; one that is not about uniqueness is a failure of ours."""
+    violated = records.violated_uniqueness(error)
+    if violated is None:
+        return error
+    email = call.state.tables["user"].columns["email"].property.columns[0].name
+    if email in violated:
+        return APIError(CoreErrors.USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL)
+    return APIError(CoreErrors.VALUE_ALREADY_TAKEN)
 
 
 def synthetic(call: Call, data: Mapping[str, Any]) -> Record:

@@ -45,7 +45,7 @@ def get_session(call: Call) -> Reply:
         return Reply(None)
     session, user = call.signed_in
     body: dict[str, Any] = {"session": session, "user": user}
-    if deferred and not writing and refresh and sessions.is_extensible(call):
+    if deferred and not writing and refresh and sessions.is_extensible(call, session):
         body["needs_refresh"] = sessions.is_due(call, session)
     return Reply(body)
 

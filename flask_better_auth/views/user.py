@@ -7,7 +7,7 @@ from ..context import Call, Reply
 from ..endpoint import Routes
 from ..errors import APIError, CoreErrors
 from ..services import fields as additional
-from ..services import records, sessions
+from ..services import records, sessions, users
 from ..wire import Bool, Str, WireSchema
 
 routes = Routes()
@@ -36,7 +36,7 @@ def update_user(call: Call) -> Reply:
     if not changes:
         raise APIError(CoreErrors.BAD_REQUEST, message="No fields to update", without_code=True)
     with records.unit(call):
-        changed = records.update(call, "user", user, changes)
+        changed = users.update(call, user, changes)
     if changed is not None:
         call.set_session(session, changed, remember=sessions.is_remembered(call))
     return Reply({"status": True})
