@@ -48,7 +48,7 @@ class CookieJar:
         production: neither debug nor testing; without a base URL that tells, cookies are ``Secure`` then.
     """
 
-    def __init__(self, config: AuthConfig, *, production: bool = False) -> None:
+    def __init__(self, config: AuthConfig, *, production: bool) -> None:
         self._secret = config.secret
         self._config = config.advanced
         self._host = urlsplit(config.url).hostname if config.url else None
@@ -71,15 +71,17 @@ class CookieJar:
         """
         override = self._config.cookies.get(short_name, CookieOverride())
         cross = self._config.cross_sub_domain_cookies
+        if cross.enabled and not (cross.domain or self._host):
+            raise ConfigError("cross_sub_domain_cookies needs a domain, or BETTER_AUTH_URL to take it from")
         attributes = CookieAttributes(
             domain=(cross.domain or self._host) if cross.enabled else None,
             path="/",
             http_only=True,
             secure=self._secure,
             same_site="lax",
-            max_age=max_age,
         )
-        for stronger in (self._config.default_cookie_attributes, override.attributes):
+        built_in = CookieAttributes(max_age=max_age)
+        for stronger in (self._config.default_cookie_attributes, built_in, override.attributes):
             attributes = _overlay(attributes, stronger)
         name = override.name or f"{self._config.cookie_prefix}.{short_name}"
         if self._secure:
@@ -87,6 +89,8 @@ class CookieJar:
         cross_site = (attributes.same_site or "").lower() == "none" or attributes.partitioned
         if cross_site or name.startswith(("__Secure-", "__Host-")):
             attributes = replace(attributes, secure=True)  # browsers drop the cookie otherwise
+        if name.startswith("__Host-"):
+            attributes = replace(attributes, path="/", domain=None)
         if attributes.max_age is not None and attributes.max_age > _LONGEST:
             raise ConfigError(f"the cookie {name} lives longer than 400 days, which no browser grants")
         return Cookie(name, attributes)
@@ -100,8 +104,12 @@ class CookieJar:
         raw = cookies.get(cookie.name)
         if not raw:
             return None
-        value, _, signature = unquote(raw, errors="surrogateescape").rpartition(".")
-        if len(signature) != 44 or not value.isascii():
+        try:
+            value, _, signature = unquote(raw, errors="strict").rpartition(".")
+            value.encode()
+        except UnicodeError:
+            return None
+        if len(signature) != 44:
             return None
         return value if crypto.verify(self._secret, value, signature) else None
 

@@ -161,7 +161,8 @@ def _length(password: str) -> int:
 def _hasher(choice: object, relaxed: bool) -> PasswordHasher:
     if isinstance(choice, PasswordHasher):
         enough = any(choice.memory_cost >= memory and choice.time_cost >= time for memory, time in _OWASP)
-        if not relaxed and not (enough and choice.type is Type.ID):
+        long = choice.salt_len >= 16 and choice.hash_len >= 16
+        if not relaxed and not (enough and long and choice.type is Type.ID):
             raise ConfigError("password_hash is weaker than argon2id with 19456 KiB and two passes; this is no test")
         return choice
     if choice not in (None, "argon2id", "scrypt"):

@@ -19,8 +19,8 @@ _ACRONYMS = {"api", "csrf", "uri", "url"}
 _ADDRESS = re.compile(
     r"(?:[A-Za-z0-9_'+-]+\.)*[A-Za-z0-9_'+-]*[A-Za-z0-9_+-]@(?:[A-Za-z0-9][A-Za-z0-9-]*\.)+[A-Za-z]{2,}"
 )
-#: How deep a body may nest: deeper than any field needs, and shallow enough to be stored and sent again.
-_DEEPEST = 64
+#: How deep a body may nest: a value one level below is as deep as MariaDB stores.
+_DEEPEST = 32
 #: RFC 5321 section 4.5.3.1.3 less the brackets; also what an indexed column holds on every database.
 _ADDRESS_LENGTH = 254
 
@@ -93,6 +93,10 @@ class Str(_Strict):
             raise ValidationError(f"Too small: expected string to have >={self.minimum} characters")
         if "\0" in value and not self.opaque:  # PostgreSQL cannot store it, and answers with an error
             raise ValidationError("Invalid string: must not contain NUL")
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # no database and no hash can take it
+            raise ValidationError("Invalid string: must not contain lone surrogates") from None
         return value
 
 
