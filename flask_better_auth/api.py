@@ -90,7 +90,7 @@ class API:
             failure = APIError.redirect(reply.location)
         if as_response:
             response = responses.of_error(failure, bound.endpoint) if failure else _response(reply, bound)
-            response.headers.extend(_headers(call))
+            responses.merge(response.headers, _headers(call))
             return response
         if failure is not None:
             failure.headers.extend(_headers(call))
@@ -122,6 +122,8 @@ def _parts(
 ) -> tuple[Any, dict[str, Any]]:
     """Body and query under Python names; each plain keyword goes where its field is declared."""
     name = bound.endpoint.name
+    if body is not None and not isinstance(body, Mapping):
+        return body, _renamed(name, query, bound.query_names)
     renamed = [_renamed(name, body, bound.body_names), _renamed(name, query, bound.query_names)]
     for key, value in fields.items():
         for part, known in zip(renamed, (bound.body_names, bound.query_names), strict=True):

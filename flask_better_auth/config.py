@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import math
 import types
 import typing
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
 from .errors import ConfigError
 
 PREFIX = "BETTER_AUTH_"
+
+
+class _Section:
+    """Remembers which arguments it was given: these win over configuration keys, even where they repeat the default."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        self = super().__new__(cls)
+        positional = [item.name for item in fields(typing.cast(Any, cls))][: len(args)]
+        object.__setattr__(self, "given", (*positional, *kwargs))
+        return self
 
 
 @dataclass(frozen=True)
@@ -48,7 +59,7 @@ AdditionalFields = Mapping[str, AdditionalField]
 
 
 @dataclass(frozen=True)
-class EmailAndPassword:
+class EmailAndPassword(_Section):
     """Signing up and in with an e-mail address and a password (reference option ``emailAndPassword``).
 
     Args:
@@ -73,7 +84,7 @@ class EmailAndPassword:
 
 
 @dataclass(frozen=True)
-class UserOptions:
+class UserOptions(_Section):
     """The user table (reference option ``user``).
 
     Args:
@@ -84,7 +95,7 @@ class UserOptions:
 
 
 @dataclass(frozen=True)
-class AccountOptions:
+class AccountOptions(_Section):
     """The account table (reference option ``account``).
 
     Args:
@@ -95,7 +106,7 @@ class AccountOptions:
 
 
 @dataclass(frozen=True)
-class VerificationOptions:
+class VerificationOptions(_Section):
     """The verification table (reference option ``verification``).
 
     Args:
@@ -109,7 +120,7 @@ class VerificationOptions:
 
 
 @dataclass(frozen=True)
-class SessionOptions:
+class SessionOptions(_Section):
     """Sessions (reference option ``session``).
 
     Args:
@@ -167,7 +178,7 @@ class IpAddress:
 
 
 @dataclass(frozen=True)
-class Advanced:
+class Advanced(_Section):
     """Low-level settings (reference option ``advanced``).
 
     Args:
@@ -195,7 +206,7 @@ class Advanced:
 
 
 @dataclass(frozen=True)
-class OnAPIError:
+class OnAPIError(_Section):
     """Errors of endpoints that redirect (reference option ``onAPIError``).
 
     Args:
@@ -286,14 +297,8 @@ def build(arguments: Mapping[str, Any], settings: Mapping[str, Any]) -> AuthConf
 
 
 def _given(section: Any) -> dict[str, Any]:
-    """What a section object says beyond its defaults, so that the deployment can set the rest."""
-    out = {}
-    for item in fields(section):
-        value = getattr(section, item.name)
-        default = item.default_factory() if item.default_factory is not MISSING else item.default
-        if value != default:
-            out[item.name] = value
-    return out
+    """What a section object was told, so that the deployment can set the rest."""
+    return {name: getattr(section, name) for name in section.given}
 
 
 def _from_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -303,16 +308,22 @@ def _from_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     for key in sorted(key for key in settings if key.startswith(PREFIX)):
         name = key[len(PREFIX) :].lower()
         section = next((s for s in sections if name.startswith(s + "_")), None)
-        if name in hints:
-            value = settings[key]
-            if is_dataclass(hints[name]) and isinstance(value, Mapping):
-                value = {**value, **values.get(name, {})}
-            values[name] = value
+        if name in sections:
+            if not isinstance(settings[key], Mapping):
+                raise ConfigError(f"{key} must be a dict, not {type(settings[key]).__name__}")
+            options = typing.get_type_hints(hints[name])
+            for option, value in settings[key].items():
+                _known(option, options, f"{key}[{option!r}]")
+                values.setdefault(name, {}).setdefault(option, _value(options[option], value, f"{key}[{option!r}]"))
+        elif name in hints:
+            values[name] = settings[key] if name == "secret" else _value(hints[name], settings[key], key)
         elif section:
-            _known(name[len(section) + 1 :], typing.get_type_hints(hints[section]), key, f"{PREFIX}{section.upper()}_")
-            values.setdefault(section, {})[name[len(section) + 1 :]] = settings[key]
+            option, options = name[len(section) + 1 :], typing.get_type_hints(hints[section])
+            _known(option, options, key, f"{PREFIX}{section.upper()}_")
+            values.setdefault(section, {})[option] = _value(options[option], settings[key], key)
         else:
-            _known(name, hints, key, PREFIX)
+            inner = (f"{s}_{option}" for s in sections for option in typing.get_type_hints(hints[s]))
+            _known(name, [*hints, *inner], key, PREFIX)
     return values
 
 
@@ -381,7 +392,8 @@ def _scalar(hint: type, value: Any, where: str) -> Any:
         if isinstance(value, str):
             value = _number(value)
         if isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value):
-            value = timedelta(seconds=value)
+            with contextlib.suppress(OverflowError):  # refused below
+                value = timedelta(seconds=value)
         if not isinstance(value, timedelta) or value < timedelta(0):
             raise ConfigError(f"{where} must be a timedelta or a number of seconds, not {value!r}")
         return value

@@ -41,7 +41,8 @@ def dispatch(call: Call, bound: Bound, body: object) -> Reply:
             try:
                 result = hook.handler(call)
                 if result is not None:
-                    call.returned = reply_of(result)
+                    status = call.returned.status_code if isinstance(call.returned, APIError) else 200
+                    call.returned = reply_of(result, status)
             except APIError as error:
                 call.returned = error
     if isinstance(call.returned, APIError):

@@ -10,7 +10,13 @@ from typing import Any
 from werkzeug.datastructures import Headers
 
 #: Names the reference gives to statuses that Python calls otherwise, or calls differently from version to version.
-_STATUS_NAMES = {413: "PAYLOAD_TOO_LARGE", 418: "I'M_A_TEAPOT", 422: "UNPROCESSABLE_ENTITY"}
+_STATUS_NAMES = {
+    413: "PAYLOAD_TOO_LARGE",
+    414: "URI_TOO_LONG",
+    416: "RANGE_NOT_SATISFIABLE",
+    418: "I'M_A_TEAPOT",
+    422: "UNPROCESSABLE_ENTITY",
+}
 
 
 def status_name(status: int) -> str:

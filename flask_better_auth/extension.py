@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import weakref
 from typing import Any
 
 from flask import Flask, current_app, has_app_context
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import exc, inspect
+from sqlalchemy import exc
+from sqlalchemy.engine import make_url
 
 from . import models, responses, urls, views, web
 from .api import API
@@ -151,6 +153,10 @@ class BetterAuth:
             return registered, False
         if "SQLALCHEMY_DATABASE_URI" in app.config or "SQLALCHEMY_BINDS" in app.config:
             raise ConfigError("no Flask-SQLAlchemy is registered: call db.init_app(app) first, or pass db=")
+        try:
+            make_url(config.database_uri)
+        except exc.ArgumentError:
+            raise ConfigError("BETTER_AUTH_DATABASE_URI is no database URL") from None
         app.config["SQLALCHEMY_DATABASE_URI"] = config.database_uri
         db = SQLAlchemy()
         db.init_app(app)
@@ -189,10 +195,9 @@ def _check_urls(config: AuthConfig) -> None:
 
 
 def _create_tables(db: SQLAlchemy) -> None:
-    try:
-        db.create_all()
-    except (exc.OperationalError, exc.ProgrammingError, exc.IntegrityError):
-        # another worker was faster; what it made is what we were about to make
-        present = set(inspect(db.engine).get_table_names())
-        if not present.issuperset(db.metadata.tables):
-            raise
+    for _ in db.metadata.tables:
+        # another worker may be faster with one of the tables: go on with those that are still missing
+        with contextlib.suppress(exc.OperationalError, exc.ProgrammingError, exc.IntegrityError):
+            db.create_all()
+            return
+    db.create_all()

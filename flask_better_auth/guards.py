@@ -66,13 +66,21 @@ def targets(call: Call, body: object) -> None:
     sent: Mapping[str, Any] = body if isinstance(body, Mapping) else {}
     for name, error in _TARGETS:
         key = wire.wire_name(name)
-        value = sent.get(key) or (call.request.args.get(key) if name == "callback_url" else None)
-        if not value:
+        value = sent.get(key)
+        if _is_empty(value) and name == "callback_url":
+            given = call.request.args.getlist(key)
+            value = given if len(given) > 1 else "".join(given)
+        if _is_empty(value):
             continue
         if not isinstance(value, str):
             raise APIError(error, message=f"{error.message}: expected a string", status=400, without_code=True)
         if not urls.is_trusted_target(value, call.state.trusted_origins(call.request)):
             raise APIError(error)
+
+
+def _is_empty(value: Any) -> bool:
+    """What JavaScript takes for false; an empty list is none of it."""
+    return value is None or value is False or value == 0 or value == ""
 
 
 def form_csrf(call: Call) -> None:

@@ -63,9 +63,9 @@ def _hooks(given: Handler | Hook | Iterable[Handler | Hook]) -> tuple[Hook, ...]
     return tuple(item if isinstance(item, Hook) else Hook(item) for item in given)
 
 
-def reply_of(result: Any) -> Reply:
-    """What a hook returned, as the answer it stands for."""
-    return result if isinstance(result, Reply) else Reply(result)
+def reply_of(result: Any, status: int = 200) -> Reply:
+    """What a hook returned, as the answer it stands for; ``status`` is that of the answer it takes the place of."""
+    return result if isinstance(result, Reply) else Reply(result, status)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from flask import Response
+from werkzeug.datastructures import Headers
 
 from . import wire
 from .context import Reply
@@ -60,3 +61,12 @@ def empty(status: int) -> Response:
 def _ascii(location: str) -> str:
     """A URL as a header can hold it; what is encoded already stays as it is."""
     return quote(location, safe="%/:=&?~#+!$,;'@()*[]")
+
+
+def merge(headers: Headers, more: Headers) -> None:
+    """Add what hooks have set: cookies are added, lists of exposed headers united, any other name is replaced."""
+    for name in {name.lower() for name, _ in more}.difference(("set-cookie",)):
+        exposed = headers.getlist(name) if name == "access-control-expose-headers" else []
+        headers.setlist(name, [", ".join([*exposed, *more.getlist(name)])])
+    for line in more.getlist("Set-Cookie"):
+        headers.add("Set-Cookie", line)

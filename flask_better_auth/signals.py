@@ -8,7 +8,8 @@ _signals = Namespace()
 
 #: A user was created. Keyword: ``user``, a dict.
 user_signed_up = _signals.signal("user-signed-up")
-#: A session was made for a user. Keywords: ``user``, ``session``, dicts, and ``method``, for example ``"credential"``.
+#: A session was made for a user. Keywords: ``user`` and ``session``, dicts without secrets, and ``method``, for example
+#: ``"credential"``.
 user_signed_in = _signals.signal("user-signed-in")
 #: A sign-in was refused. Keywords: ``method`` and ``reason``, an error code. Neither address nor password is passed on.
 sign_in_failed = _signals.signal("sign-in-failed")

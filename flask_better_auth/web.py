@@ -154,12 +154,13 @@ def _body(call: Call, endpoint: Endpoint) -> Any:
         raw = None
     if raw is None or len(raw) > bound:
         raise APIError(CoreErrors.PAYLOAD_TOO_LARGE)
-    sent_as = call.request.headers.get("Content-Type", "").partition(";")[0].strip()
-    if not raw or not sent_as:
+    declared = call.request.headers.get("Content-Type", "")
+    sent_as = declared.partition(";")[0].strip()
+    if not raw or not declared:
         return ...
     if sent_as.lower() not in endpoint.media_types:
         allowed = ", ".join(endpoint.media_types)
-        message = f'Content-Type "{sent_as}" is not allowed. Allowed types: {allowed}'
+        message = f'Content-Type "{declared}" is not allowed. Allowed types: {allowed}'
         raise APIError(CoreErrors.UNSUPPORTED_MEDIA_TYPE, message=message)
     try:
         if sent_as.lower() == JSON:
@@ -185,7 +186,7 @@ def _finished(call: Call, response: Response) -> Response:
     if response.status_code < 500:
         for line in call.cookies.lines():
             response.headers.add("Set-Cookie", line)
-    response.headers.extend(call.headers)
+    responses.merge(response.headers, call.headers)
     _hardened(call.state, response)
     if call.has_work:
         app: Flask = call.state.app

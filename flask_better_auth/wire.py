@@ -21,6 +21,7 @@ _ADDRESS = re.compile(
 )
 #: How deep a body may nest: a value one level below is as deep as MariaDB stores.
 _DEEPEST = 32
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 #: RFC 5321 section 4.5.3.1.3 less the brackets; also what an indexed column holds on every database.
 _ADDRESS_LENGTH = 254
 
@@ -103,6 +104,9 @@ class Str(_Strict):
 class Email(Str):
     """An e-mail address, in the syntax of the reference."""
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(opaque=True, **kwargs)  # an address holds no NUL anyway
+
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, *args, **kwargs)
         if not is_email(text):
@@ -148,10 +152,10 @@ class WireSchema(Schema):
     root: ClassVar[tuple[str, ...]] = ("object",)
     columns_of: ClassVar[str | None] = None
 
-    def __init__(self) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         #: What each field is called on the wire.
         self.wire_names: dict[str, str] = {}
-        super().__init__()
+        super().__init__(**kwargs)
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
         self.wire_names[field_name] = field_obj.data_key or wire_name(field_name)
@@ -206,7 +210,7 @@ def parse_json(text: bytes, *, unique_keys: bool = True) -> Any:
         ValueError: it is not that.
     """
     decoded = text.decode("utf-8")
-    if max(decoded.count("["), decoded.count("{")) > _DEEPEST and _depth(decoded) > _DEEPEST:
+    if decoded.count("[") + decoded.count("{") > _DEEPEST and _depth(_TEXT.sub("", decoded)) > _DEEPEST:
         raise ValueError("nested too deeply")
     pairs = _unique if unique_keys else None
     value = json.loads(decoded, parse_constant=_finite, parse_float=_finite, object_pairs_hook=pairs)
@@ -216,7 +220,7 @@ def parse_json(text: bytes, *, unique_keys: bool = True) -> Any:
 
 
 def _depth(text: str) -> int:
-    """How deep brackets nest, at most; brackets inside of texts count too."""
+    """How deep brackets nest, at most."""
     depth = deepest = 0
     for character in text:
         if character in "[{":

@@ -169,8 +169,15 @@ def revoke(call: Call, session: Record) -> None:
     """End a session before its time."""
     with records.unit(call):
         if records.delete(call, "session", session):
-            state, shown = call.state, call.state.tables["session"].shown(session)
+            state, shown = call.state, told(call, session)
             records.after_commit(call, lambda: signals.session_revoked.send(state.app, session=shown))
+
+
+def told(call: Call, session: Record) -> dict[str, Any]:
+    """What signals say of a session: all that may leave the server but the token, which signs in whoever has it."""
+    shown = call.state.tables["session"].shown(session)
+    del shown["token"]
+    return shown
 
 
 def _live_of_user(state: AuthState) -> Any:

@@ -28,7 +28,7 @@ def complete(call: Call, user: Record, *, method: str, remember: bool, given: tu
     with records.unit(call):
         session = sessions.create(call, user, remember=remember, given=given)
         state = call.state
-        who, what = state.tables["user"].shown(user), state.tables["session"].shown(session)
+        who, what = state.tables["user"].shown(user), sessions.told(call, session)
         records.after_commit(
             call, lambda: signals.user_signed_in.send(state.app, method=method, user=who, session=what)
         )

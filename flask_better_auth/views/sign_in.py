@@ -13,7 +13,7 @@ routes = Routes()
 
 
 class SignInEmailBody(WireSchema):
-    email = Str(required=True)
+    email = Str(required=True, opaque=True)
     password = Str(required=True, opaque=True)
     callback_url = Str()
     remember_me = Bool(load_default=True)

@@ -62,6 +62,8 @@ def sign_up_email(call: Call) -> Reply:
                 session = sign_in.complete(call, user, method="credential", remember=remember)
                 return Reply({"token": session.token, "user": user})
     except APIError as error:
+        if error.code == CoreErrors.FAILED_TO_CREATE_SESSION.code:
+            raise APIError(CoreErrors.FAILED_TO_CREATE_SESSION, status=400) from error
         if error.code != CoreErrors.USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL.code or options.auto_sign_in:
             raise
         return _as_if_new(call, data, None)  # somebody was faster, and the answer must not tell

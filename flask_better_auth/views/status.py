@@ -27,8 +27,8 @@ def ok(call: Call) -> Reply:
 
 
 class ErrorQuery(WireSchema):
-    error = Str()
-    error_description = Str(data_key="error_description")
+    error = Str(opaque=True)
+    error_description = Str(data_key="error_description", opaque=True)
 
 
 @routes.get("/error", query=ErrorQuery)

@@ -250,7 +250,7 @@ def test_a9_there_is_one_location_and_it_is_ascii(browser: Browser, target: str,
 
 
 @pytest.mark.parametrize("field", [i for i in INPUTS if not i.in_query], ids=lambda i: f"{i.path} {i.field}")
-@pytest.mark.parametrize("target", [["https://evil.test"], {"a": "/dash"}, 1, 1.5, True], ids=json.dumps)
+@pytest.mark.parametrize("target", [["https://evil.test"], {"a": "/dash"}, [], {}, 1, 1.5, True], ids=json.dumps)
 def test_a11_target_that_is_no_text_is_refused(browser: Browser, mails: list[str], field: Input, target: Any) -> None:
     before = browser.site.snapshot()
     answer = field.send(browser, target)
@@ -259,7 +259,7 @@ def test_a11_target_that_is_no_text_is_refused(browser: Browser, mails: list[str
 
 
 @declared
-@pytest.mark.parametrize("target", [[], {}, 0, False, None], ids=json.dumps)
+@pytest.mark.parametrize("target", [0, False, None], ids=json.dumps)
 def test_a11_empty_target_that_is_no_text_is_refused(
     browser: Browser, mails: list[str], field: Input, target: Any
 ) -> None:

@@ -1,0 +1,128 @@
+"""``flask better-auth``: found by Flask through its entry point, told what went wrong in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import Result
+from conftest import PASSWORD, Site
+from flask import Flask
+from flask.cli import FlaskGroup
+
+from flask_better_auth import BetterAuth
+
+Run = Callable[..., Result]
+
+
+def command(app: Flask, *arguments: str, **options: Any) -> Result:
+    """Run ``flask better-auth ...`` as the ``flask`` command does, which knows the command by its entry point alone."""
+    flask = FlaskGroup(create_app=lambda: app, load_dotenv=False, set_debug_flag=False)
+    assert "better-auth" not in flask.commands
+    return app.test_cli_runner().invoke(flask, ["better-auth", *arguments], **options)
+
+
+@pytest.fixture
+def run(site: Site) -> Run:
+    return lambda *arguments, **options: command(site.app, *arguments, **options)
+
+
+def test_command_is_found_and_tells_what_it_can_do(run: Run) -> None:
+    shown = run("--help")
+    assert shown.exit_code == 0
+    assert "secret" in shown.output
+    assert "create-user" in shown.output
+
+
+def test_secret_is_new_each_time_and_good_enough(run: Run) -> None:
+    secrets = [run("secret").output.strip() for _ in range(3)]
+    assert len(set(secrets)) == 3
+    for secret in secrets:
+        assert secret.isascii()
+        assert len(secret) >= 32
+        app = Flask("host")  # neither debug nor testing: weak secrets are refused
+        app.config.update(BETTER_AUTH_SECRET=secret, BETTER_AUTH_URL="https://app.example.com")
+        app.config["BETTER_AUTH_DATABASE_URI"] = "sqlite://"
+        BetterAuth(app)
+
+
+def test_secret_needs_no_application() -> None:
+    def fail() -> Flask:
+        raise AssertionError("no application is needed")
+
+    runner = Flask("other").test_cli_runner()
+    done = runner.invoke(
+        FlaskGroup(create_app=fail, load_dotenv=False, set_debug_flag=False), ["better-auth", "secret"]
+    )
+    assert (done.exit_code, len(done.output.strip()) >= 32) == (0, True)
+
+
+def test_created_user_can_sign_in(site: Site, run: Run) -> None:
+    done = run("create-user", "Ada@Example.com", "--name", "Ada", "--password", PASSWORD)
+    (user,) = site.rows("user")
+    assert (done.exit_code, done.output) == (0, f"{user.id}\n")
+    assert (user.name, user.email, user.email_verified) == ("Ada", "ada@example.com", False)
+    assert site.rows("session") == []
+    assert site.api.sign_in_email(email="ada@example.com", password=PASSWORD)["user"]["id"] == user.id
+
+
+def test_address_can_be_taken_as_proven(site: Site, run: Run) -> None:
+    run("create-user", "ada@example.com", "--name", "Ada", "--password", PASSWORD, "--verified")
+    assert site.rows("user")[0].email_verified is True
+
+
+def test_what_is_not_given_is_asked_for(site: Site, run: Run) -> None:
+    done = run("create-user", "ada@example.com", input=f"Ada Lovelace\n{PASSWORD}\n{PASSWORD}\n")
+    assert done.exit_code == 0, done.output
+    assert PASSWORD not in done.output
+    assert site.rows("user")[0].name == "Ada Lovelace"
+    assert site.api.sign_in_email(email="ada@example.com", password=PASSWORD)["user"]["name"] == "Ada Lovelace"
+
+
+def test_password_is_asked_for_twice(site: Site, run: Run) -> None:
+    done = run("create-user", "ada@example.com", "--name", "Ada", input=f"{PASSWORD}\nanother password\n")
+    assert done.exit_code != 0
+    assert PASSWORD not in done.output
+    assert "another password" not in done.output
+    assert site.rows("user") == []
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "message"),
+    [
+        ("taken@example.com", PASSWORD, "User already exists. Use another email."),
+        ("TAKEN@example.com", PASSWORD, "User already exists. Use another email."),
+        ("no address", PASSWORD, "[body.email] Invalid email address"),
+        ("ada@example.com", "seven77", "Password too short"),
+        ("ada@example.com", "long-" * 30, "Password too long"),
+        ("ada@example.com", "", "[body.password] Too small: expected string to have >=1 characters"),
+        ("ada@example.com", "surrogate\udcff-password", None),
+    ],
+)
+def test_errors_are_shown_as_a_sentence(site: Site, run: Run, email: str, password: str, message: str | None) -> None:
+    site.api.create_user(email="taken@example.com", name="Taken")
+    before = site.snapshot()
+    done = run("create-user", email, "--name", "Ada", "--password", password)
+    assert done.exit_code == 1
+    assert isinstance(done.exception, SystemExit), "no traceback"
+    assert done.output.startswith("Error: ")
+    assert message is None or done.output == f"Error: {message}\n"
+    assert not password or password not in done.output
+    assert site.snapshot() == before
+
+
+def test_application_without_the_extension_is_told_so() -> None:
+    done = command(Flask("bare"), "create-user", "ada@example.com", "--name", "Ada", "--password", PASSWORD)
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: ")
+    assert "BetterAuth" in done.output
+    assert PASSWORD not in done.output
+
+
+def test_sign_up_may_be_closed_to_all_but_the_server(make_auth: Callable[..., Site]) -> None:
+    site = make_auth(email_and_password={"disable_sign_up": True})
+    body = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
+    assert site.browser().post("/sign-up/email", body).json["code"] == "EMAIL_PASSWORD_SIGN_UP_DISABLED"
+    assert command(site.app, "create-user", "ada@example.com", "--name", "Ada", "--password", PASSWORD).exit_code == 0
+    assert [user.email for user in site.rows("user")] == ["ada@example.com"]
