@@ -13,6 +13,7 @@ from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
 from flask import Flask, Response
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
 
 from flask_better_auth import BetterAuth
@@ -24,7 +25,9 @@ FAST = PasswordHasher.from_parameters(CHEAPEST)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--races", choices=["ci", "full"], default="ci", help="how long the races run: full before a release")
+    parser.addoption(
+        "--races", choices=["ci", "full"], default="ci", help="how long the races run: full before a release"
+    )
 
 
 @pytest.fixture(scope="session")
@@ -170,6 +173,9 @@ def build_site(
     db.init_app(app)
     auth = BetterAuth(app, db=db, **options)
     with app.app_context():
+        for engine in db.engines.values():
+            if engine.dialect.name == "sqlite":  # thousands of commits need not survive a power cut
+                event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
         db.drop_all()
         db.create_all()
     return Site(app, auth, db)

@@ -15,7 +15,6 @@ import pytest
 from conftest import FAST, ORIGIN, PASSWORD, SECRET, Site, build_site, tear_down
 from flask import Flask, Response
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import event
 
 from flask_better_auth import APIError, BetterAuth
 from flask_better_auth.endpoint import Endpoint
@@ -175,11 +174,6 @@ class Target:
 def target(server_url: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
     url = server_url or f"sqlite:///{tmp_path_factory.mktemp('bad_input')}/test.db"
     site = build_site(url, options={"email_and_password": {"send_reset_password": lambda **message: None}})
-    with site.app.app_context():
-        engine = site.db.engine
-    if engine.dialect.name == "sqlite":  # a thousand commits need not survive a power cut
-        event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
-        engine.dispose()
     try:
         yield Target(site)
     finally:
