@@ -95,6 +95,7 @@ class BetterAuth:
         if own:
             with app.app_context():
                 _create_tables(db)
+                db.engine.dispose()  # a worker that is forked from here must not share our connection
 
     def for_app(self, app: Flask) -> BoundAuth:
         """The extension as one of several applications has it, for use outside its context."""
