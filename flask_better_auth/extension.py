@@ -11,6 +11,7 @@ from flask import Flask, current_app, has_app_context
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import exc
 from sqlalchemy.engine import make_url
+from sqlalchemy.pool import StaticPool
 
 from . import models, responses, urls, views, web
 from .api import API
@@ -95,7 +96,8 @@ class BetterAuth:
         if own:
             with app.app_context():
                 _create_tables(db)
-                db.engine.dispose()  # a worker that is forked from here must not share our connection
+                if not isinstance(db.engine.pool, StaticPool):  # which is the database itself, in memory
+                    db.engine.dispose()  # a worker that is forked from here must not share our connection
 
     def for_app(self, app: Flask) -> BoundAuth:
         """The extension as one of several applications has it, for use outside its context."""
