@@ -234,3 +234,21 @@ def test_the_outer_user_never_leaks_into_an_inner_call(host: Site) -> None:
     seen.clear()
     assert browser.get("~/inner").text == "Ada"
     assert seen == [None, "Ada"]
+
+
+@pytest.mark.parametrize("days", [2, 8], ids=["due", "over"])
+def test_a_write_of_the_application_only_delays_ours(host: Site, days: int) -> None:
+    """On SQLite nobody else can write meanwhile: extending or deleting the session waits for another request."""
+
+    @host.app.get("/writing")
+    def writing() -> str:
+        host.db.session.add(host.auth.Verification(identifier="x", value="y", expires_at=datetime.now(timezone.utc)))
+        host.db.session.flush()
+        name = current_user.name if current_user else "nobody"
+        host.db.session.commit()
+        return str(name)
+
+    browser = host.sign_up("ada")
+    with time_machine.travel(datetime.now(timezone.utc) + timedelta(days=days)):
+        assert browser.get("~/writing").text == ("Ada" if days == 2 else "nobody")
+    assert len(host.rows("verification")) == 1

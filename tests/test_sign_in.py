@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from conftest import PASSWORD, Site
+from conftest import FAST, PASSWORD, Site
 
 from flask_better_auth import APIError
 
@@ -52,3 +52,25 @@ def test_sign_out_ends_the_session_and_clears_the_cookies(site: Site) -> None:
     assert browser.cookies == {}
     assert browser.session() is None
     assert site.rows("session") == []
+
+
+def test_two_sign_ins_at_once_survive_the_rehash_of_the_first(make_auth: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one verified the old form of the same password: that is no reason to refuse it."""
+    site = make_auth(password_hash="scrypt")
+    site.sign_up("ada")
+    state = site.app.extensions["better_auth"]
+    verify, interrupted = state.passwords.verify, []
+
+    def verify_slowly(stored: str, password: str) -> bool:
+        verdict = verify(stored, password)
+        if not interrupted:
+            interrupted.append(stored)
+            (row,) = site.rows("account")
+            with site.app.app_context():
+                site.db.session.get(site.auth.Account, row.id).password = FAST.hash(PASSWORD)
+                site.db.session.commit()
+        return verdict
+
+    monkeypatch.setattr(state.passwords, "verify", verify_slowly)
+    assert site.browser().post("/sign-in/email", {"email": BODY["email"], "password": PASSWORD}).status_code == 200
+    assert interrupted

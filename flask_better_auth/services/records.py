@@ -33,6 +33,10 @@ _LOCK_TIMEOUTS = {"55P03", 1205}
 _DUPLICATES = {"23505", 1062}
 
 
+class Outdated(Exception):
+    """What was read in an earlier unit, and this write relied on, no longer holds."""
+
+
 # ---------------------------------------------------------------- units of work
 
 
@@ -267,7 +271,10 @@ def create(call: Call, table: str, data: Mapping[str, Any], *, given: Sequence[A
             locked until the commit.
 
     Returns:
-        The row; nothing, if a hook cancelled it or a condition no longer holds.
+        The row; nothing, if a hook cancelled it.
+
+    Raises:
+        Outdated: a condition no longer holds.
     """
     spec = call.state.tables[table]
     around = call.state.database_hooks.around(table, "create")
@@ -284,7 +291,7 @@ def create(call: Call, table: str, data: Mapping[str, Any], *, given: Sequence[A
         # drivers forget the count of an INSERT unless they are asked to keep it
         inserted = session.execute(statement, execution_options={"preserve_rowcount": True})
         if inserted.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for an INSERT
-            return None
+            raise Outdated
     else:
         session.execute(sql_insert(spec.model), [dict(record)])
     _after(call, around, record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy import bindparam, select
 from .. import clock, signals
 from ..context import AuthState, Call, Record
 from ..crypto import random_string
-from ..errors import APIError, CoreErrors
+from ..errors import APIError, CoreErrors, TransactionConflict
 from . import records
 
 #: How much of a User-Agent is kept: more than any browser sends, and less than any column holds.
@@ -30,7 +31,8 @@ def create(call: Call, user: Record, *, remember: bool, given: tuple[Any, ...] =
         given: what must still hold, see ``records.create``.
 
     Raises:
-        APIError: ``FAILED_TO_CREATE_SESSION`` if a hook cancelled it or a condition no longer holds.
+        APIError: ``FAILED_TO_CREATE_SESSION`` if a hook cancelled it.
+        Outdated: a condition no longer holds.
     """
     now = clock.now()
     session = records.create(
@@ -107,11 +109,13 @@ def load(call: Call, *, refresh: bool = True, writing: bool | None = None, find:
             continue  # some databases compare without regard to case or trailing spaces
         if session.expires_at <= clock.now():
             if writing:
-                _end_expired(call, session)
+                with suppress(TransactionConflict):  # whoever comes next deletes it
+                    _end_expired(call, session)
             break
         call.session, call.user = session, user
-        if refresh and writing and is_due(call, session) and not _refresh(call, session):
-            break
+        with suppress(TransactionConflict):  # the application is writing; the next request will extend it
+            if refresh and writing and is_due(call, session) and not _refresh(call, session):
+                break
         return True
     call.clear_session()
     return False

@@ -24,6 +24,7 @@ def complete(call: Call, user: Record, *, method: str, remember: bool, given: tu
 
     Raises:
         APIError: ``FAILED_TO_CREATE_SESSION``.
+        Outdated: what ``given`` says no longer holds.
     """
     with records.unit(call):
         session = sessions.create(call, user, remember=remember, given=given)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .. import guards
 from ..context import Call, Record, Reply
 from ..endpoint import FORM, JSON, Routes
 from ..errors import APIError, CoreErrors
-from ..services import accounts, sign_in, users
+from ..services import accounts, records, sign_in, users
 from ..wire import Bool, Row, Str, WireSchema, is_email
 
 routes = Routes()
@@ -40,23 +42,30 @@ def sign_in_email(call: Call) -> Reply:
         raise APIError(CoreErrors.EMAIL_PASSWORD_DISABLED)
     if not is_email(body["email"]):
         raise APIError(CoreErrors.INVALID_EMAIL)
-    user, account = _authenticate(call, body["email"].lower(), body["password"])
-    columns = call.state.tables["account"].columns
-    session = sign_in.complete(
-        call,
-        user,
-        method="credential",
-        remember=body["remember_me"],
-        # a password that was changed while this one was verified opens no session (SECURITY S12)
-        given=(columns["id"] == account.id, columns["password"] == account.password),
-    )
-    if not call.state.passwords.is_current(account.password):
-        call.after_reply(lambda: accounts.rehash(call, account, body["password"]))
+    try:
+        session, user = _sign_in(call, body)
+    except records.Outdated:
+        # the stored hash was changed meanwhile: by a change of the password, or by a rehash of the same one
+        try:
+            session, user = _sign_in(call, body)
+        except records.Outdated:
+            raise APIError(CoreErrors.INVALID_EMAIL_OR_PASSWORD) from None
     result = {"redirect": False, "token": session.token, "user": user}
     url = body.get("callback_url")
     if url is None:
         return Reply(result)
     return Reply({**result, "redirect": bool(url), "url": url}, location=url or None)
+
+
+def _sign_in(call: Call, body: dict[str, Any]) -> tuple[Record, Record]:
+    """The new session and its user; a password that was changed while it was verified opens none (SECURITY S12)."""
+    user, account = _authenticate(call, body["email"].lower(), body["password"])
+    columns = call.state.tables["account"].columns
+    unchanged = (columns["id"] == account.id, columns["password"] == account.password)
+    session = sign_in.complete(call, user, method="credential", remember=body["remember_me"], given=unchanged)
+    if not call.state.passwords.is_current(account.password):
+        call.after_reply(lambda: accounts.rehash(call, account, body["password"]))
+    return session, user
 
 
 def _authenticate(call: Call, email: str, password: str) -> tuple[Record, Record]:

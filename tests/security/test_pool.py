@@ -1,0 +1,318 @@
+"""One connection for everything: nothing waits for itself, and nothing of the application's is committed for it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import pytest
+from conftest import ORIGIN, PASSWORD, Browser, Site
+from flask import Response, request
+from sqlalchemy import select
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from flask_better_auth import APIError, DatabaseHooks, TransactionConflict, current_session, current_user, views
+from flask_better_auth.context import Call
+from flask_better_auth.passwords import Passwords
+
+DIALECT = make_url(os.environ.get("TEST_DATABASE_URL") or "sqlite://").get_backend_name()
+#: A wait for a second connection would end in another error than ours.
+ONE = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, "pool_timeout": 2}
+MAIL = {"send_reset_password": lambda **message: None}
+CREDENTIALS = {"email": "ada@example.com", "password": PASSWORD}
+
+
+class Case(NamedTuple):
+    """One endpoint: what it is called with by a signed-in user, what it answers, and whether it writes."""
+
+    body: Any = None
+    query: Any = None
+    status: int = 200
+    writes: bool = False
+
+
+CASES = {
+    "ok": Case(),
+    "error": Case(query={"error": "state_mismatch"}),
+    "sign_up_email": Case({"name": "Bob", "email": "bob@example.com", "password": PASSWORD}, writes=True),
+    "create_user": Case({"name": "Eve", "email": "eve@example.com", "password": PASSWORD}, writes=True),
+    "sign_in_email": Case(CREDENTIALS, writes=True),
+    "get_session": Case(),
+    "list_sessions": Case(),
+    "update_user": Case({"name": "Ada L."}, writes=True),
+    "request_password_reset": Case({"email": "ada@example.com"}, writes=True),
+    "sign_out": Case(writes=True),
+}
+#: The same endpoints where there is nothing to write.
+IDLE = {
+    "sign_up_email": Case({**CREDENTIALS, "name": "Ada"}, status=422),
+    "create_user": Case({"name": "Eve", "email": "eve@example.com", "password": "short"}, status=400),
+    "sign_in_email": Case({**CREDENTIALS, "password": "wrong password"}, status=401),
+    "update_user": Case({}, status=400),
+    "request_password_reset": Case({"email": "nobody@example.com"}),
+}
+#: Those that have no route.
+SERVER_ONLY = {endpoint.name for routes in views.CORE for endpoint in routes if endpoint.path is None}
+#: Every case, with what it is called in a failure.
+EITHER = [(name, case, f"{name} of {case}") for cases in (IDLE, CASES) for name, case in cases.items()]
+
+
+def prepared(site: Site) -> Site:
+    """The site with a route that runs whatever a test wants to run in a view, and a hook that can hold a connection."""
+
+    def act() -> str:
+        config = site.app.config
+        config["RESULT"] = config["ACT"]()
+        return "done"
+
+    def hold() -> None:
+        if site.app.config.get("HOLD"):
+            site.db.session.execute(select(site.auth.User.id)).all()
+
+    site.app.add_url_rule("/act", view_func=act)
+    site.app.before_request(hold)
+    return site
+
+
+@pytest.fixture
+def make_narrow(make_auth: Callable[..., Site]) -> Callable[..., Site]:
+    """Builds applications with one connection, which a view or a hook may hold."""
+
+    def make(**options: Any) -> Site:
+        return prepared(make_auth(engine_options=ONE, email_and_password=MAIL, **options))
+
+    return make
+
+
+@pytest.fixture
+def narrow(make_narrow: Callable[..., Site]) -> Site:
+    """One with default options."""
+    return make_narrow()
+
+
+def held(site: Site) -> int:
+    """How many connections are out of the pool."""
+    with site.app.app_context():
+        return site.db.engine.pool.checkedout()  # type: ignore[attr-defined]  # a QueuePool counts
+
+
+def over_http(browser: Browser, name: str, case: Case) -> Response:
+    """Send the case to its route."""
+    endpoint = browser.site.app.extensions["better_auth"].registry.by_name[name].endpoint
+    options: dict[str, Any] = {"query_string": case.query or {}}
+    if case.body is not None:
+        options |= {"data": json.dumps(case.body), "content_type": "application/json"}
+    return browser.request(endpoint.methods[0], endpoint.path, **options)
+
+
+def by_api(browser: Browser, name: str, case: Case, **more: Any) -> Response:
+    """Call the case on the server with the browser's cookies."""
+    headers = {"Origin": ORIGIN, "Cookie": "; ".join(f"{k}={v}" for k, v in browser.cookies.items())}
+    function = getattr(browser.site.api, name)
+    answer: Response = function(body=case.body, query=case.query, headers=headers, as_response=True, **more)
+    return answer
+
+
+def in_a_view(browser: Browser, act: Callable[[], Any]) -> Any:
+    """What ``act`` returns in a view that the browser visits."""
+    browser.site.app.config["ACT"] = act
+    assert browser.get("~/act").text == "done"
+    return browser.site.app.config["RESULT"]
+
+
+def holding(browser: Browser, act: Callable[[], Any]) -> Any:
+    """What ``act`` returns in a view that holds the only connection by a read, and still holds it afterwards."""
+    site = browser.site
+
+    def view() -> Any:
+        users = site.db.session.scalars(select(site.auth.User)).all()
+        assert held(site) == 1
+        result = act()
+        assert held(site) == 1
+        assert "ada@example.com" in [user.email for user in users]
+        return result
+
+    result = in_a_view(browser, view)
+    assert held(site) == 0
+    return result
+
+
+def test_r7_every_endpoint_has_its_case() -> None:
+    assert set(CASES) == {endpoint.name for routes in views.CORE for endpoint in routes}
+
+
+@pytest.mark.parametrize("send", [over_http, by_api])
+def test_r7_every_endpoint_needs_one_connection(narrow: Site, send: Callable[..., Response]) -> None:
+    browser = narrow.sign_up("ada")
+    for name, case in CASES.items():
+        if send is by_api or name not in SERVER_ONLY:
+            assert send(browser, name, case).status_code == case.status, name
+            assert held(narrow) == 0, name
+
+
+def test_r7_no_connection_is_held_while_a_password_is_hashed(narrow: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def watch(name: str) -> None:
+        original = getattr(Passwords, name)
+
+        def watched(self: Passwords, *args: Any) -> Any:
+            seen.append(f"{name} {held(narrow)}")
+            return original(self, *args)
+
+        monkeypatch.setattr(Passwords, name, watched)
+
+    watch("hash")
+    watch("verify")
+    browser = narrow.sign_up("ada")
+    for name in ("create_user", "sign_in_email"):
+        assert by_api(browser, name, CASES[name]).status_code == 200
+    assert seen == ["hash 0", "hash 0", "verify 0"]
+
+
+def test_r7_in_a_view_that_holds_the_connection_reads_work_and_writes_are_refused(narrow: Site) -> None:
+    browser = narrow.sign_up("ada")
+    before = narrow.snapshot()
+
+    def status(name: str, case: Case) -> Any:
+        try:
+            return by_api(browser, name, case).status_code
+        except TransactionConflict:
+            return "refused"
+
+    for name, case, what in EITHER:
+        found = holding(browser, partial(status, name, case))
+        assert found == ("refused" if case.writes else case.status), what
+        assert narrow.snapshot() == before, what
+    for name, case, what in EITHER:  # with the connection free again
+        assert status(name, case) == case.status, what
+
+
+def test_r7_in_a_view_that_holds_the_connection_a_call_can_join_it(narrow: Site) -> None:
+    browser = narrow.sign_up("ada")
+    joined = narrow.db.session
+
+    def status(name: str, case: Case) -> int:
+        answer = by_api(browser, name, case, session=joined)
+        joined.commit()
+        joined.execute(select(narrow.auth.User.id)).all()
+        return answer.status_code
+
+    for name, case, what in EITHER:
+        before = narrow.snapshot()
+        assert holding(browser, partial(status, name, case)) == case.status, what
+        assert (narrow.snapshot() != before) == case.writes, what
+
+
+def test_r7_behind_a_hook_that_holds_the_connection_a_request_does_not_wait(
+    narrow: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    browser = narrow.sign_up("ada")
+    before, cookies = narrow.snapshot(), dict(browser.cookies)
+    routed = [entry for entry in EITHER if entry[0] not in SERVER_ONLY]
+    for name, case, what in routed:
+        caplog.clear()
+        narrow.app.config["HOLD"] = True
+        answer = over_http(browser, name, case)
+        narrow.app.config["HOLD"] = False
+        failures = [r.exc_info[0] for r in caplog.records if r.exc_info]
+        expected = (500, [TransactionConflict]) if case.writes else (case.status, [])
+        assert (answer.status_code, failures) == expected, what
+        assert (held(narrow), browser.cookies) == (0, cookies), what
+        assert narrow.snapshot() == before, what
+    for name, case, what in routed:
+        assert over_http(browser, name, case).status_code == case.status, what
+
+
+def test_r7_current_user_needs_no_second_connection(narrow: Site) -> None:
+    browser = narrow.sign_up("ada")
+    (session,) = narrow.rows("session")
+
+    def look() -> Any:
+        return current_user.email, current_session.token, [account.provider_id for account in current_user.accounts]
+
+    assert holding(browser, look) == ("ada@example.com", session.token, ["credential"])
+
+
+def test_r7_current_user_leaves_no_connection_behind(narrow: Site) -> None:
+    browser = narrow.sign_up("ada")
+    assert in_a_view(browser, lambda: (current_user.email, held(narrow))) == ("ada@example.com", 0)
+
+
+def test_r7_call_from_inside_a_unit_that_holds_the_connection_does_not_wait(make_narrow: Callable[..., Site]) -> None:
+    seen: list[Any] = []
+
+    def nested(data: dict[str, Any], call: Call) -> None:
+        if "Cookie" in request.headers:  # the second sign-up, whose user is written and not committed
+            seen.append((held(narrow), narrow.auth.api.get_session(headers=request.headers)["user"]["name"]))
+            with pytest.raises(TransactionConflict):
+                narrow.auth.api.create_user(**CASES["create_user"].body)
+            seen.append("refused")
+
+    narrow = make_narrow(database_hooks=DatabaseHooks(account={"create": {"before": nested}}))
+    browser = narrow.sign_up("ada")
+    assert over_http(browser, "sign_up_email", CASES["sign_up_email"]).status_code == 200
+    assert seen == [(1, "Ada"), "refused"]
+    assert sorted(user.name for user in narrow.rows("user")) == ["Ada", "Bob"]
+    assert held(narrow) == 0
+
+
+class TestTheConnectionOfAllInMemory:
+    """SQLite in memory has one connection, and with it one transaction."""
+
+    __test__ = DIALECT == "sqlite"
+
+    @pytest.fixture
+    def browser(self, make_auth: Callable[..., Site]) -> Browser:
+        """The browser of ``ada`` at an application whose every session is on the same connection."""
+        one = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
+        settings = {"SQLALCHEMY_DATABASE_URI": "sqlite://"}
+        return prepared(make_auth(settings=settings, engine_options=one, email_and_password=MAIL)).sign_up("ada")
+
+    @staticmethod
+    def writing(browser: Browser, act: Callable[[], Any], end: str) -> list[str]:
+        """Run ``act`` in a view that has written a user, end the transaction, and tell who is there afterwards."""
+        site = browser.site
+        session = site.db.session
+
+        def is_writing() -> bool:
+            return bool(session.connection().connection.driver_connection.in_transaction)
+
+        def view() -> None:
+            session.add(site.auth.User(name="Zoe", email="zoe@example.com"))
+            session.flush()
+            assert is_writing()
+            act()
+            assert is_writing()
+            getattr(session, end)()
+
+        in_a_view(browser, view)
+        return sorted(user.name for user in site.rows("user"))
+
+    @pytest.mark.parametrize(("end", "left"), [("rollback", ["Ada"]), ("commit", ["Ada", "Zoe"])])
+    def test_r7_reads_neither_commit_nor_roll_back_what_the_application_wrote(
+        self, browser: Browser, end: str, left: list[str]
+    ) -> None:
+        def read() -> None:
+            api = browser.site.auth.api
+            assert current_user.email == "ada@example.com"
+            assert current_session.user_id == current_user.id
+            assert api.get_session(headers=request.headers)["user"]["email"] == "ada@example.com"
+            assert len(api.list_sessions(headers=request.headers)) == 1
+            with pytest.raises(APIError):
+                api.sign_in_email(body=IDLE["sign_in_email"].body)
+
+        assert self.writing(browser, read, end) == left
+
+    @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.writes])
+    def test_r7_writes_are_refused_while_the_application_is_writing(self, browser: Browser, name: str) -> None:
+        def write() -> None:
+            with pytest.raises(TransactionConflict):
+                by_api(browser, name, CASES[name])
+
+        assert self.writing(browser, write, "rollback") == ["Ada"]
+        assert by_api(browser, name, CASES[name]).status_code == 200
