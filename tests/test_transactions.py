@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from conftest import PASSWORD, Site
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.pool import StaticPool
 
 from flask_better_auth import DatabaseHooks, TransactionConflict, signals
@@ -231,3 +231,23 @@ def test_an_in_memory_database_shared_with_the_application_is_always_checked(dia
         assert row.name == "Ada"
     finally:
         tear_down(site)
+
+
+def test_work_of_a_unit_whose_commit_fails_is_never_done(make_auth: Any) -> None:
+    seen: list[Any] = []
+    site = make_auth(database_hooks=DatabaseHooks(user={"create": {"after": lambda user, call: seen.append(user)}}))
+
+    def fail(connection: Any) -> None:
+        raise RuntimeError("the commit fails")
+
+    with site.app.app_context():
+        engine = site.db.engine
+    event.listen(engine, "commit", fail)
+    try:
+        with pytest.raises(RuntimeError, match="the commit fails"):
+            site.api.create_user(name="Ada", email="ada@example.com")
+    finally:
+        event.remove(engine, "commit", fail)
+    assert (seen, site.rows("user")) == ([], [])
+    site.api.create_user(name="Ada", email="ada@example.com")
+    assert len(seen) == 1

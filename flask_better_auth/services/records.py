@@ -54,18 +54,19 @@ def unit(call: Call) -> Iterator[Session]:
     if call.unit is not None:
         yield call.unit
         return
-    with _joined(call) if call.joined is not None else _own(call) as session:
-        call.unit = session
-        token = _open_units.set((*_open_units.get(), session))
-        try:
-            yield session
-        except BaseException as error:
-            call.after_commit.clear()
-            _hide_parameters(error)
-            raise
-        finally:
-            _open_units.reset(token)
-            call.unit = None
+    try:
+        with _joined(call) if call.joined is not None else _own(call) as session:
+            call.unit = session
+            token = _open_units.set((*_open_units.get(), session))
+            try:
+                yield session
+            finally:
+                _open_units.reset(token)
+                call.unit = None
+    except BaseException as error:
+        call.after_commit.clear()
+        _hide_parameters(error)
+        raise
     work, call.after_commit = call.after_commit, []
     if call.joined is None:
         for item in work:
