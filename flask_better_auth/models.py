@@ -252,7 +252,8 @@ def _map(base: type[Any], config: AuthConfig, user_model: type[Any] | None) -> M
     for name, child in (("sessions", session), ("accounts", account)):
         if not hasattr(user, name):  # an own model may use the word for something else
             # children go with their user even where the database leaves foreign keys unchecked, as SQLite does
-            child.user = relationship(user, backref=backref(name, cascade="all, delete-orphan"))
+            relation = relationship(user, backref=backref(name, cascade="all, delete-orphan"))
+            inspect(child).add_property("user", relation)
     return Models(user, session, account, model("Verification", VerificationMixin))
 
 
@@ -262,19 +263,18 @@ def add_columns(model: type[Any], additional: AdditionalFields) -> None:
         if name in inspect(model).column_attrs:
             inspect(model).column_attrs[name].columns[0].info.setdefault(_RETURNED, spec.returned)
             continue
-        setattr(
+        added = _column(
             model,
             name,
-            _column(
-                model,
-                name,
-                _type(name, spec),
-                returned=spec.returned,
-                nullable=not spec.required,
-                unique=spec.unique or None,
-                index=spec.index or None,
-            ),
-        )
+            _type(name, spec),
+            returned=spec.returned,
+            nullable=not spec.required,
+            unique=spec.unique or None,
+            index=spec.index or None,
+        ).column
+        # not by setattr, which maps nothing where the base class is a DeclarativeBaseNoMeta
+        model.__table__.append_column(added)
+        inspect(model).add_property(name, added)
 
 
 def _type(name: str, spec: AdditionalField) -> TypeEngine[Any]:

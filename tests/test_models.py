@@ -11,7 +11,7 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import MetaData, String, inspect
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, DeclarativeBaseNoMeta, Mapped, mapped_column
 
 from flask_better_auth import AdditionalField, BetterAuth, ConfigError, UserMixin
 from flask_better_auth.models import build_models
@@ -269,3 +269,23 @@ def test_additional_fields_become_columns(make_auth: Any) -> None:
 def test_an_additional_field_of_an_unknown_type_is_refused(make_auth: Any) -> None:
     with pytest.raises(ConfigError, match="additional_fields"):
         make_auth(user={"additional_fields": {"x": AdditionalField("varchar")}})
+
+
+def base_classes() -> list[type[Any]]:
+    class Plain(DeclarativeBase):
+        pass
+
+    class NoMeta(DeclarativeBaseNoMeta):
+        pass
+
+    return [Plain, NoMeta]
+
+
+@pytest.mark.parametrize("position", [0, 1], ids=["DeclarativeBase", "DeclarativeBaseNoMeta"])
+def test_additional_fields_and_relationships_on_every_base_class(make_auth: Any, position: int) -> None:
+    db = SQLAlchemy(model_class=base_classes()[position])
+    site = make_auth(db=db, user={"additional_fields": {"nickname": AdditionalField(required=False)}})
+    assert site.sign_up("ada", nickname="addy").session()["user"]["nickname"] == "addy"
+    with site.app.app_context():
+        user = db.session.scalar(db.select(site.auth.User))
+        assert (user.nickname, [session.user for session in user.sessions]) == ("addy", [user])
