@@ -175,10 +175,9 @@ class Call:
         *,
         internal: bool = False,
         joined: Session | None = None,
-        with_headers: bool = True,
     ) -> None:
         self.state, self.endpoint, self.request = state, endpoint, request
-        self.internal, self.joined, self.with_headers = internal, joined, with_headers
+        self.internal, self.joined = internal, joined
         self.body: Any = ...
         self.query: Any = {}
         self.params: dict[str, str] = {}

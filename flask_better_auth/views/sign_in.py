@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from .. import guards
@@ -42,14 +43,12 @@ def sign_in_email(call: Call) -> Reply:
         raise APIError(CoreErrors.EMAIL_PASSWORD_DISABLED)
     if not is_email(body["email"]):
         raise APIError(CoreErrors.INVALID_EMAIL)
-    try:
-        session, user = _sign_in(call, body)
-    except records.Outdated:
-        # the stored hash was changed meanwhile: by a change of the password, or by a rehash of the same one
-        try:
+    for _ in range(2):  # once more, if the stored hash changes meanwhile: it may be of the same password, made anew
+        with suppress(records.Outdated):
             session, user = _sign_in(call, body)
-        except records.Outdated:
-            raise APIError(CoreErrors.INVALID_EMAIL_OR_PASSWORD) from None
+            break
+    else:
+        raise APIError(CoreErrors.INVALID_EMAIL_OR_PASSWORD)
     result = {"redirect": False, "token": session.token, "user": user}
     url = body.get("callback_url")
     if url is None:
