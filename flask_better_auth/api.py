@@ -72,42 +72,37 @@ class API:
         sent_body, sent_query = _parts(bound, body, query, fields)
         joined = session() if isinstance(session, scoped_session) else session
         environ = _environ(state, bound, headers)
-        failure: APIError | None = None
-        reply: Reply | None = None
+        outcome: Reply | APIError
         with state.app.request_context(environ) as context:
             call = Call(state, bound.endpoint, context.request, internal=True, joined=joined)
             call.query = sent_query
             try:
                 if bound.endpoint.needs_headers and headers is None:
                     raise wire.invalid("Headers is required")
-                reply = dispatch(call, bound, sent_body)
+                outcome = dispatch(call, bound, sent_body)
             except APIError as error:
-                failure = error
+                outcome = error
             finally:
                 call.finish()
-        # raised outside, so that the host's teardown functions see no failure of theirs
-        if reply is not None and reply.is_redirect and reply.location is not None:
-            failure = APIError.redirect(reply.location)
+        if isinstance(outcome, Reply) and outcome.is_redirect:
+            outcome = APIError.redirect(outcome.location or "")
         if as_response:
-            response = responses.of_error(failure, bound.endpoint) if failure else _response(reply, bound)
+            if isinstance(outcome, APIError):
+                response = responses.of_error(outcome, bound.endpoint)
+            else:
+                response = responses.of_reply(outcome, bound.endpoint)
             responses.merge(response.headers, _headers(call))
             return response
-        if failure is not None:
-            failure.headers.extend(_headers(call))
-            raise failure
-        assert reply is not None  # noqa: S101 - there is a reply where there is no failure
-        result = reply.html if reply.html is not None else reply.python
-        if not (return_headers or return_status):
-            return result
-        sent = _headers(call)
-        if reply.location is not None:
-            sent["Location"] = reply.location
-        return ((sent,) if return_headers else ()) + (result,) + ((reply.status,) if return_status else ())
-
-
-def _response(reply: Reply | None, bound: Bound) -> Any:
-    assert reply is not None  # noqa: S101 - the caller has seen to it
-    return responses.of_reply(reply, bound.endpoint)
+        if isinstance(outcome, APIError):
+            outcome.headers.extend(_headers(call))
+            raise outcome  # here, so that the host's teardown functions see no failure of theirs
+        result = outcome.python if outcome.html is None else outcome.html
+        sent = Headers(outcome.headers)
+        responses.merge(sent, _headers(call))
+        if outcome.location is not None:
+            sent["Location"] = outcome.location
+        parts = ((sent,) if return_headers else ()) + (result,) + ((outcome.status,) if return_status else ())
+        return parts if len(parts) > 1 else result
 
 
 def _headers(call: Call) -> Headers:
