@@ -204,13 +204,14 @@ def test_the_database_being_away_is_not_nobody(host: Site) -> None:
     event.listen(engine, "before_cursor_execute", away)
     try:
         host.app.config["PROPAGATE_EXCEPTIONS"] = True
-        with pytest.raises(OperationalError):
+        with pytest.raises(OperationalError) as caught:
             browser.get("~/me")
         answer = browser.get("/get-session")
     finally:
         event.remove(engine, "before_cursor_execute", away)
     assert (answer.status_code, answer.json["code"], answer.headers["Retry-After"]) == (503, "SERVICE_UNAVAILABLE", "5")
     assert "Set-Cookie" not in answer.headers
+    assert caught.value.hide_parameters, "no token in the application's log"
 
 
 def test_the_outer_user_never_leaks_into_an_inner_call(host: Site) -> None:

@@ -55,7 +55,7 @@ def unit(call: Call) -> Iterator[Session]:
         yield call.unit
         return
     try:
-        with _joined(call) if call.joined is not None else _own(call) as session:
+        with _hiding_parameters(), _joined(call) if call.joined is not None else _own(call) as session:
             call.unit = session
             token = _open_units.set((*_open_units.get(), session))
             try:
@@ -63,9 +63,8 @@ def unit(call: Call) -> Iterator[Session]:
             finally:
                 _open_units.reset(token)
                 call.unit = None
-    except BaseException as error:
+    except BaseException:
         call.after_commit.clear()
-        _hide_parameters(error)
         raise
     work, call.after_commit = call.after_commit, []
     if call.joined is None:
@@ -190,10 +189,14 @@ def _limit_waiting(session: Session, model: type[Any]) -> None:
         event.listen(connection, "rollback", lambda conn: conn.exec_driver_sql(restore), once=True)
 
 
-def _hide_parameters(error: BaseException) -> None:
+@contextmanager
+def _hiding_parameters() -> Iterator[None]:
     """Keep hashes and tokens out of the text of a failure, and so out of logs (SECURITY F12)."""
-    if isinstance(error, exc.StatementError):
+    try:
+        yield
+    except exc.StatementError as error:
         error.hide_parameters = True
+        raise
 
 
 def _error_codes(error: exc.DBAPIError) -> set[Any]:
@@ -216,14 +219,11 @@ def violated_uniqueness(error: exc.IntegrityError) -> str | None:
 
 def rows(call: Call, statement: Any, parameters: Mapping[str, Any] | None = None) -> Sequence[Row[Any]]:
     """Read: in the open unit, in the transaction that the call joined, or by itself without a transaction."""
-    try:
-        if call.unit is not None or call.joined is not None:
+    if call.unit is not None or call.joined is not None:
+        with _hiding_parameters():
             return call.db.execute(statement, parameters or {}).all()
-        with reading(call) as connection:
-            return connection.execute(statement, parameters).all()
-    except exc.StatementError as error:
-        _hide_parameters(error)
-        raise
+    with reading(call) as connection:
+        return connection.execute(statement, parameters).all()
 
 
 @contextmanager
@@ -234,11 +234,12 @@ def reading(call: Call) -> Iterator[Connection]:
     """
     bind = call.db.get_bind(mapper=inspect(call.state.models.user))
     held = bind if isinstance(bind, Connection) else _held(call.state.db, bind) if _is_exhausted(bind) else None
-    if held is not None:
-        yield held
-    else:
-        with _reader(call, cast(Engine, bind)).connect() as connection:
-            yield connection
+    with _hiding_parameters():
+        if held is not None:
+            yield held
+        else:
+            with _reader(call, cast(Engine, bind)).connect() as connection:
+                yield connection
 
 
 def _is_exhausted(engine: Engine) -> bool:
