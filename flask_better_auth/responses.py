@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from flask import Response
@@ -12,6 +13,9 @@ from .context import Reply
 from .endpoint import JSON, Endpoint
 from .errors import APIError
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 _HTML = "text/html; charset=utf-8"
 _HTML_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -21,14 +25,28 @@ _HTML_HEADERS = {
 _NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
+class Answer(Response):
+    """A response whose ``Location`` leaves as it is.
+
+    Werkzeug reads it as an http URL: it changes the case of other schemes, and fails on hosts such as ``..``.
+    """
+
+    def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
+        location = self.headers.pop("Location", None)
+        headers = super().get_wsgi_headers(environ)
+        if location is not None:
+            headers["Location"] = self.headers["Location"] = location
+        return headers
+
+
 def of_reply(reply: Reply, endpoint: Endpoint) -> Response:
     """A reply of an endpoint: JSON, a page, or a redirect."""
     if reply.html is not None:
-        response = Response(reply.html, reply.status, content_type=_HTML, headers=_HTML_HEADERS)
+        response = Answer(reply.html, reply.status, content_type=_HTML, headers=_HTML_HEADERS)
     elif reply.is_redirect:
         response = empty(302)
     else:
-        response = Response(wire.dumps(reply.wire), reply.status, content_type=JSON)
+        response = Answer(wire.dumps(reply.wire), reply.status, content_type=JSON)
     if reply.location is not None:
         response.headers["Location"] = _ascii(reply.location)
     response.headers.extend(reply.headers)
@@ -42,7 +60,7 @@ def of_error(error: APIError, endpoint: Endpoint | None = None) -> Response:
     if error.body is None:
         response = empty(error.status_code)
     else:
-        response = Response(wire.dumps(error.body), error.status_code, content_type=JSON)
+        response = Answer(wire.dumps(error.body), error.status_code, content_type=JSON)
     response.headers.extend(error.headers)
     if "Location" in error.headers:
         response.headers["Location"] = _ascii(error.headers["Location"])
@@ -51,9 +69,9 @@ def of_error(error: APIError, endpoint: Endpoint | None = None) -> Response:
     return response
 
 
-def empty(status: int) -> Response:
+def empty(status: int) -> Answer:
     """An answer without a body and without a media type."""
-    response = Response(status=status)
+    response = Answer(status=status)
     del response.headers["Content-Type"]
     return response
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
-from flask import Blueprint, Flask, Response, current_app, got_request_exception, request
+from flask import Blueprint, Response, current_app, got_request_exception, request
 from flask.blueprints import BlueprintSetupState
 from sqlalchemy import exc
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -86,24 +87,42 @@ def serve(state: AuthState, bound: Bound, params: dict[str, str]) -> Response:
     call = Call(state, endpoint, request._get_current_object())  # type: ignore[attr-defined]  # the object behind the proxy
     call.params = params
     try:
-        if request.method not in endpoint.methods or not _is_canonical(state, endpoint):
-            response = responses.empty(404)
-        elif endpoint.path in state.config.disabled_paths:
-            response = Response("Not Found", 404, content_type="text/plain;charset=UTF-8")
-        else:
-            state.base_url(call.request)
-            response = responses.of_reply(_serve(call, bound), endpoint)
-    except APIError as error:
-        response = responses.of_error(error, endpoint)
+        response = _answer(call, bound)
+        if response.status_code < 500:
+            for line in call.cookies.lines():
+                response.headers.add("Set-Cookie", line)
+        responses.merge(response.headers, call.headers)
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
         state.app.logger.exception("better-auth: the database is away")
-        unavailable = APIError(CoreErrors.SERVICE_UNAVAILABLE, headers={"Retry-After": "5"})
-        response = responses.of_error(unavailable)
+        response = responses.of_error(APIError(CoreErrors.SERVICE_UNAVAILABLE, headers={"Retry-After": "5"}))
     except Exception as error:
         got_request_exception.send(state.app, _async_wrapper=state.app.ensure_sync, exception=error)
         state.app.logger.exception("better-auth: %s failed", endpoint)
         response = responses.empty(500)
-    return _finished(call, response)
+    finally:
+        call.close()
+    if call.has_work:
+        response.call_on_close(partial(_finish, call))
+    return _hardened(state, response)
+
+
+def _finish(call: Call) -> None:
+    """Do what waited for the answer; the server calls this when the contexts of the request are gone."""
+    with call.state.app.app_context():
+        call.finish()
+
+
+def _answer(call: Call, bound: Bound) -> Response:
+    state, endpoint = call.state, bound.endpoint
+    if call.request.method not in endpoint.methods or not _is_canonical(state, endpoint):
+        return responses.empty(404)
+    if endpoint.path in state.config.disabled_paths:
+        return responses.Answer("Not Found", 404, content_type="text/plain;charset=UTF-8")
+    try:
+        state.base_url(call.request)
+        return responses.of_reply(_serve(call, bound), endpoint)
+    except APIError as error:
+        return responses.of_error(error, endpoint)
 
 
 def _serve(call: Call, bound: Bound) -> Reply:
@@ -177,22 +196,4 @@ def _hardened(state: AuthState, response: Response) -> Response:
     if state.config.hardening:
         response.headers.setdefault("Cache-Control", "no-store")
         response.vary.add("Cookie")
-    return response
-
-
-def _finished(call: Call, response: Response) -> Response:
-    if response.status_code < 500:
-        for line in call.cookies.lines():
-            response.headers.add("Set-Cookie", line)
-    responses.merge(response.headers, call.headers)
-    _hardened(call.state, response)
-    if call.has_work:
-        app: Flask = call.state.app
-
-        def work() -> None:
-            with app.app_context():  # the server calls this after the contexts of the request are gone
-                call.finish()
-
-        response.call_on_close(work)
-    call.close()
     return response

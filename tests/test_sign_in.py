@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from conftest import FAST, PASSWORD, Site
 
-from flask_better_auth import APIError
+from flask_better_auth import APIError, Hooks
 
 BODY = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
 
@@ -74,3 +74,20 @@ def test_two_sign_ins_at_once_survive_the_rehash_of_the_first(make_auth: Any, mo
     monkeypatch.setattr(state.passwords, "verify", verify_slowly)
     assert site.browser().post("/sign-in/email", {"email": BODY["email"], "password": PASSWORD}).status_code == 200
     assert interrupted
+
+
+@pytest.mark.parametrize("target", ["myapp://../x", "MYAPP://Deep/Link", "HTTPS://APP.EXAMPLE.COM/x", "/a?b=//c"])
+def test_the_place_to_go_leaves_as_it_came(make_auth: Any, target: str) -> None:
+    """Werkzeug reads every Location as an http URL, and fails on some that applications use."""
+    site = make_auth(trusted_origins=["myapp://", "https://app.example.com"])
+    site.sign_up("ada")
+    answer = site.browser().post("/sign-in/email", {**BODY, "callbackURL": target})
+    assert (answer.status_code, answer.json["url"]) == (200, target)
+    assert answer.headers.getlist("Location") == [target]
+
+
+def test_a_header_that_cannot_be_sent_is_a_failure_without_a_page(make_auth: Any) -> None:
+    site = make_auth(hooks=Hooks(after=lambda call: call.headers.add("X-Name", "a\nb")))
+    answer = site.browser().get("/ok")
+    assert (answer.status_code, answer.data) == (500, b"")
+    assert "Content-Type" not in answer.headers
