@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from conftest import SECRET
 
 from flask_better_auth.config import AuthConfig
 
@@ -32,6 +33,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], Mod
     def execute(path: Path) -> ModuleType:
         page = ModuleType("page")
         monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("FLASK_BETTER_AUTH_SECRET", SECRET)
+        monkeypatch.setenv("FLASK_BETTER_AUTH_URL", "http://127.0.0.1:5000")
         monkeypatch.setitem(sys.modules, "page", page)
         for line, code in blocks(path, "python"):
             exec(compile("\n" * line + code, path, "exec", dont_inherit=True), vars(page))
