@@ -8,7 +8,7 @@ from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
 
 from flask import Response, after_this_request, current_app, has_request_context, redirect, request
-from sqlalchemy import bindparam, inspect, select
+from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 from werkzeug.local import LocalProxy
 
@@ -37,12 +37,7 @@ _NOBODY = Anonymous()
 
 
 def _statement(state: AuthState) -> Any:
-    session, user = state.tables["session"], state.models.user
-    return (
-        select(*session.columns.values(), user)
-        .join_from(session.model, user, session.columns["user_id"] == user.id)
-        .where(session.columns["token"] == bindparam("token"))
-    )
+    return sessions.by_token(state, state.models.user)
 
 
 def _load() -> tuple[Any, Record | None]:
@@ -116,7 +111,7 @@ def fresh_login_required(view: F) -> F:
         if session is None or not user:
             return _refused(CoreErrors.UNAUTHORIZED)
         state: AuthState = current_app.extensions["better_auth"]
-        if not sessions.is_fresh(Call(state, None, request), session):
+        if not sessions.is_fresh(state, session):
             return _refused(CoreErrors.SESSION_NOT_FRESH)
         return current_app.ensure_sync(view)(*args, **kwargs)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from flask import Flask, current_app, has_app_context
@@ -131,7 +132,7 @@ class BetterAuth:
             raise RuntimeError("the models are there once init_app was called, or at once with db= or user_model=")
         return self._models
 
-    def _api(self, find_state: Any) -> API:
+    def _api(self, find_state: Callable[[], AuthState]) -> API:
         return API((endpoint.name for routes in self._endpoints for endpoint in routes), find_state)
 
     def _state(self) -> AuthState:

@@ -36,7 +36,7 @@ def fresh_session(call: Call) -> None:
         APIError: ``UNAUTHORIZED`` or ``SESSION_NOT_FRESH``.
     """
     session(call)
-    if not sessions.is_fresh(call, call.signed_in[0]):
+    if not sessions.is_fresh(call.state, call.signed_in[0]):
         raise APIError(CoreErrors.SESSION_NOT_FRESH)
 
 

@@ -22,7 +22,7 @@ from .errors import APIError, CoreErrors
 
 #: Flask endpoint of everything below the base path that no endpoint answers.
 _NOWHERE = "_nowhere"
-_SCHEME = re.compile(r"https?://[^/]*/?", re.IGNORECASE)
+_SCHEME = re.compile(r"^https?://[^/]*/?", re.IGNORECASE)
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.cookies import SimpleCookie
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from argon2 import PasswordHasher
@@ -22,6 +24,9 @@ from flask_better_auth import BetterAuth
 SECRET = "a-secret-of-the-test-suite-0123456789"
 ORIGIN = "http://localhost"
 PASSWORD = "correct horse battery"
+T = TypeVar("T")
+#: Seconds until a test gives up; nothing waits so long on a machine that works.
+STUCK = 60
 FAST = PasswordHasher.from_parameters(CHEAPEST)
 
 
@@ -96,6 +101,14 @@ class Site:
                 result = self.db.session.execute(self.db.select(*model.__table__.c)).mappings()
                 out[table] = sorted((dict(row) for row in result), key=lambda row: row["id"])
         return out
+
+    def emptied(self) -> Site:
+        """The same application as nobody has used it."""
+        with self.app.app_context():
+            for model in (self.auth.Session, self.auth.Account, self.auth.Verification, self.auth.User):
+                self.db.session.execute(self.db.delete(model))
+            self.db.session.commit()
+        return self
 
     def sign_up(self, who: str = "ada", **more: Any) -> Browser:
         """A browser whose user has just signed up as ``<who>@example.com`` with ``PASSWORD``."""
@@ -210,6 +223,18 @@ def tear_down(site: Site) -> None:
 def site(make_auth: Callable[..., Site]) -> Site:
     """An application with default options."""
     return make_auth()
+
+
+def at_once(threads: int, act: Callable[[int], T]) -> list[T]:
+    """What ``act`` returns in each of the threads, which all start at once."""
+    start = threading.Barrier(threads)
+
+    def run(number: int) -> T:
+        start.wait(STUCK)
+        return act(number)
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(run, range(threads)))
 
 
 Door = Callable[..., Response]

@@ -9,25 +9,21 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from conftest import FAST, ORIGIN, PASSWORD, SECRET, Site, tear_down
+from conftest import FAST, ORIGIN, PASSWORD, SECRET, STUCK, Site, at_once, tear_down
 from flask import Flask, g, has_app_context, has_request_context
 from sqlalchemy import Table, create_engine, event, inspect, select
 
 from flask_better_auth import BetterAuth, DatabaseHooks, current_user
 
-#: Seconds after which a server that has not answered never will.
-STUCK = 60
 TOKEN = "better-auth.session_token"
 APPLICATION = """
 import os
@@ -122,18 +118,6 @@ def gunicorn(folder: Path, database_url: str, *options: str, key: str = APPLICAT
         process.wait()
 
 
-def together(count: int, act: Callable[[int], Any]) -> list[Any]:
-    """What ``act`` returns in each of the threads, which all start at once."""
-    start = threading.Barrier(count)
-
-    def run(number: int) -> Any:
-        start.wait(STUCK)
-        return act(number)
-
-    with ThreadPoolExecutor(count) as pool:
-        return list(pool.map(run, range(count)))
-
-
 def email(number: int) -> str:
     """The address of a user."""
     return f"user{number}@example.com"
@@ -180,7 +164,7 @@ def seen_by_every_worker(server: Server, client: httpx.Client, workers: int) -> 
     end = time.monotonic() + STUCK
     while len(seen) < workers:
         assert time.monotonic() < end, f"of {workers} workers only {sorted(seen)} answer"
-        for answer in together(8, ask):
+        for answer in at_once(8, ask):
             seen.setdefault(answer["pid"], set()).add(answer["email"])
     return set().union(*seen.values())
 
@@ -201,10 +185,10 @@ def test_r17_two_workers_serve_many_users_and_stop_cleanly(
 ) -> None:
     with gunicorn(tmp_path, database_url, "--workers", "2", *options, key=key) as server:
         out = ({"success": True}, (None, None))
-        for number, seen in enumerate(together(6, lambda number: journey(server, number))):
+        for number, seen in enumerate(at_once(6, lambda number: journey(server, number))):
             me = (email(number), email(number))
             assert seen == [200, me, *out, 200, me, *out], number
-        assert Counter(together(8, lambda number: race(server, number))) == {200: 1, 422: 7}
+        assert Counter(at_once(8, lambda number: race(server, number))) == {200: 1, 422: 7}
         with server.client() as client:
             assert sign_up(client, email(6)).status_code == 200
             assert seen_by_every_worker(server, client, 2) == {email(6)}
@@ -275,7 +259,7 @@ def test_t9_every_thread_serves_the_right_user_also_after_failures(
 
     options = ["--worker-class", "gthread", "--threads", str(threads)]
     with gunicorn(tmp_path, database_url, *options) as server:
-        assert together(threads, ask) == [[]] * threads
+        assert at_once(threads, ask) == [[]] * threads
         with server.client() as stranger:
             assert stranger.get("/whoami").json()["email"] is None
     failed = sum(map(fails, range(requests)))
@@ -319,7 +303,7 @@ def test_t9_nothing_is_left_in_a_thread_when_a_request_has_failed(make_auth: Cal
             assert (has_app_context(), has_request_context(), bool(current_user)) == (False, False, False)
         return seen
 
-    for number, seen in enumerate(together(6, visit)):
+    for number, seen in enumerate(at_once(6, visit)):
         assert seen == [email(number), 500, email(number), 500, email(number)]
     assert len(site.rows("user")) == 6
     with site.app.app_context():

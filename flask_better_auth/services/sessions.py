@@ -61,14 +61,19 @@ def is_remembered(call: Call) -> bool:
     return jar.read(call.request.cookies, jar.dont_remember) != "true"
 
 
-def _by_token(state: AuthState) -> Any:
+def by_token(state: AuthState, *of_user: Any) -> Any:
+    """The statement that reads the session of ``token``, and ``of_user`` of the user whose it is."""
     session, user = state.tables["session"], state.tables["user"]
     return (
-        select(*session.columns.values(), *user.columns.values())
+        select(*session.columns.values(), *of_user)
         .select_from(session.model)
         .join(user.model, session.columns["user_id"] == user.columns["id"])
         .where(session.columns["token"] == bindparam("token"))
     )
+
+
+def _by_token(state: AuthState) -> Any:
+    return by_token(state, *state.tables["user"].columns.values())
 
 
 Finder = Callable[[Call, str], Iterable[tuple[Record, Record]]]
@@ -139,9 +144,9 @@ def is_due(call: Call, session: Record) -> bool:
     return due and is_extensible(call, session)
 
 
-def is_fresh(call: Call, session: Record) -> bool:
+def is_fresh(state: AuthState, session: Record) -> bool:
     """Whether the user signed in lately; extending a session does not make it fresh (SECURITY G10)."""
-    age = call.config.session.fresh_age
+    age = state.config.session.fresh_age
     return not age or clock.now() - session.created_at < age
 
 

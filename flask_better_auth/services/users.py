@@ -89,8 +89,10 @@ def _refusal(call: Call, error: IntegrityError) -> Exception:
     violated = records.violated_uniqueness(error)
     if violated is None:
         return error
-    email = call.state.tables["user"].columns["email"].property.columns[0].name
-    if email in violated:
+    columns = {name: c.property.columns[0].name for name, c in call.state.tables["user"].columns.items()}
+    # constraints are named after their column: the longest name in it is meant, contact_email and not email
+    named = max((name for name in columns if columns[name] in violated), key=lambda n: len(columns[n]), default="")
+    if named == "email":
         return APIError(CoreErrors.USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL)
     return APIError(CoreErrors.VALUE_ALREADY_TAKEN)
 

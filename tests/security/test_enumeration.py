@@ -73,11 +73,7 @@ def emptied(site: Site) -> Site:
     """The application as nobody has used it."""
     TOLD.sent.clear()
     RESETS.sent.clear()
-    with site.app.app_context():
-        for model in (site.auth.Session, site.auth.Account, site.auth.Verification, site.auth.User):
-            site.db.session.execute(site.db.delete(model))
-        site.db.session.commit()
-    return site
+    return site.emptied()
 
 
 @pytest.fixture

@@ -108,15 +108,6 @@ def factory(server_url: str | None, tmp_path_factory: pytest.TempPathFactory) ->
         tear_down(site)
 
 
-def emptied(site: Site) -> Site:
-    """The application as nobody has used it."""
-    with site.app.app_context():
-        for model in (site.auth.Session, site.auth.Account, site.auth.User):
-            site.db.session.execute(site.db.delete(model))
-        site.db.session.commit()
-    return site
-
-
 @pytest.fixture(scope="module")
 def shared_own(factory: Callable[..., Site]) -> Site:
     """An application with a user class of its own."""
@@ -127,7 +118,7 @@ def shared_own(factory: Callable[..., Site]) -> Site:
 @pytest.fixture
 def site(shared_own: Site) -> Site:
     """That application as nobody has used it."""
-    return emptied(shared_own)
+    return shared_own.emptied()
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +130,7 @@ def shared_fields(factory: Callable[..., Site]) -> Site:
 @pytest.fixture
 def guarded(shared_fields: Site) -> Site:
     """That application as nobody has used it."""
-    return emptied(shared_fields)
+    return shared_fields.emptied()
 
 
 def sign_up(site: Site, who: str = "ada", **more: Any) -> Response:
@@ -194,7 +185,7 @@ def test_o1_sign_up_sets_nothing_but_its_fields(site: Site, name: str) -> None:
 def test_o1_sign_up_with_every_wish_at_once_sets_nothing_but_its_fields(site: Site) -> None:
     assert sign_up(site, **WISHES).status_code == 200
     assert chosen(stored(site)) == ADA
-    emptied(site)
+    site.emptied()
     assert sign_up(site, image="https://example.com/a.png").status_code == 200
     assert chosen(stored(site)) == {**ADA, "image": "https://example.com/a.png"}
 
@@ -264,7 +255,7 @@ def test_o1_python_names_are_unknown_keys_over_http(site: Site, path: str) -> No
 
 def test_o1_wire_name_beside_its_python_name_wins(site: Site) -> None:
     for order in (("rememberMe", "remember_me"), ("remember_me", "rememberMe")):
-        emptied(site)
+        site.emptied()
         browser = site.browser()
         values = {"rememberMe": False, "remember_me": True}
         body = {name: values[name] for name in order}
@@ -409,7 +400,7 @@ def shared_rules(factory: Callable[..., Site]) -> Site:
 @pytest.fixture
 def ruled(shared_rules: Site) -> Site:
     """That application as nobody has used it."""
-    return emptied(shared_rules)
+    return shared_rules.emptied()
 
 
 @pytest.fixture
@@ -542,6 +533,19 @@ def test_value_that_somebody_else_has_is_refused_where_it_must_be_unique(ada: Br
     assert "email" not in answer.json["message"]  # the address was free
     assert ada.site.snapshot() == before
     assert bob.post(path, {**(new if path == "/sign-up/email" else {}), "handle": "baron"}).status_code == 200
+
+
+def test_unique_field_whose_name_holds_another_is_not_taken_for_it(make_auth: Callable[..., Site]) -> None:
+    """A constraint on contact_email says nothing about the address that users sign in with."""
+    fields = {"contact_email": AdditionalField("string", required=False, unique=True)}
+    site = make_auth(user={"additional_fields": fields})
+    site.sign_up("ada", contactEmail="post@example.com")
+    body = {"name": "Bob", "email": "bob@example.com", "password": PASSWORD, "contactEmail": "post@example.com"}
+    answer = site.browser().post("/sign-up/email", body)
+    assert (answer.status_code, answer.json["code"]) == (422, "VALUE_ALREADY_TAKEN")
+    body = {**body, "email": "ada@example.com", "contactEmail": "other@example.com"}
+    answer = site.browser().post("/sign-up/email", body)
+    assert answer.json["code"] == "USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL"
 
 
 def test_field_that_is_not_returned_is_in_no_answer(ruled: Site) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
 from typing import Any, TypeVar
 
 import pytest
-from conftest import FAST, PASSWORD, Site
+from conftest import FAST, PASSWORD, STUCK, Site, at_once
 from flask import Response
 from sqlalchemy import delete, update
 
@@ -18,8 +17,6 @@ from flask_better_auth.passwords import Passwords
 from flask_better_auth.services import sessions
 
 T = TypeVar("T")
-#: Seconds after which threads that wait for each other are stuck.
-STUCK = 60
 
 
 @pytest.fixture
@@ -51,18 +48,6 @@ def make_arena(make_auth: Callable[..., Site], dialect: str) -> Callable[..., Si
 def arena(make_arena: Callable[..., Site]) -> Site:
     """One with default options."""
     return make_arena()
-
-
-def race(threads: int, act: Callable[[int], T]) -> list[T]:
-    """What ``act`` returns in each of the threads, which all start at once."""
-    start = threading.Barrier(threads)
-
-    def run(number: int) -> T:
-        start.wait(STUCK)
-        return act(number)
-
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(run, range(threads)))
 
 
 def meet_after(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, threads: int) -> list[Any]:
@@ -117,7 +102,7 @@ def test_s1_one_of_many_sign_ups_with_one_address_wins(
     past = meet_after(monkeypatch, Passwords, "hash", threads) if meeting == "past the look-up" else None
     for number in range(rounds):
         address = f"racer{number}@example.com"
-        answers = race(threads, sign_up(arena, lambda i, address=address: cased(address, i)))
+        answers = at_once(threads, sign_up(arena, lambda i, address=address: cased(address, i)))
         assert Counter(a.status_code for a in answers) == {200: 1, 422: threads - 1}
         losers = {a.json["code"] for a in answers if a.status_code == 422}
         assert losers == {"USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL"}
@@ -132,7 +117,7 @@ def test_s1_one_of_many_sign_ups_with_one_address_wins(
 
 def test_s1_sign_ups_with_different_addresses_all_succeed(arena: Site, plan: tuple[int, int]) -> None:
     _, threads = plan
-    answers = race(threads, sign_up(arena, lambda i: f"racer{i}@example.com"))
+    answers = at_once(threads, sign_up(arena, lambda i: f"racer{i}@example.com"))
     assert Counter(a.status_code for a in answers) == {200: threads}
     assert [len(arena.rows(table)) for table in ("user", "account", "session")] == [threads] * 3
 
@@ -143,7 +128,7 @@ def test_s1_where_the_answer_hides_a_taken_address_the_losers_are_not_told(
     _, threads = plan
     arena = make_arena(email_and_password={"auto_sign_in": False})
     meet_after(monkeypatch, Passwords, "hash", threads)
-    answers = race(threads, sign_up(arena, lambda i: cased("racer@example.com", i)))
+    answers = at_once(threads, sign_up(arena, lambda i: cased("racer@example.com", i)))
     assert Counter(a.status_code for a in answers) == {200: threads}
     assert {(a.json["token"], a.json["user"]["email"]) for a in answers} == {(None, "racer@example.com")}
     assert len({a.json["user"]["id"] for a in answers}) == threads
@@ -177,7 +162,7 @@ def test_s14_a_session_signed_out_among_sign_ins_and_reads_never_comes_back(aren
             come_and_go,
         ]
         order = [act for act, _ in zip(cycle(acts), range(threads), strict=False)]
-        answers = race(threads, lambda i, order=order: order[i]())
+        answers = at_once(threads, lambda i, order=order: order[i]())
         assert {a.status_code for a in answers} == {200}
         read = [a.json for a, act in zip(answers, order, strict=True) if act is acts[1]]
         assert {found["session"]["token"] for found in read if found} <= {token}
@@ -222,7 +207,7 @@ def test_s14_a_session_that_many_requests_extend_at_once_stays_one_row(
         return browser.get("/get-session")
 
     for _ in range(rounds):
-        answers = race(threads, read)
+        answers = at_once(threads, read)
         assert {a.status_code for a in answers} == {200}
         assert {a.json["session"]["token"] for a in answers} == {before.token}
         assert all(a.headers["Set-Cookie"].startswith("better-auth.session_token=") for a in answers)

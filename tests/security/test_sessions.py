@@ -39,11 +39,7 @@ def shared(server_url: str | None, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture
 def site(shared: Site) -> Site:
     """The shared application as nobody has used it."""
-    with shared.app.app_context():
-        for model in (shared.auth.Session, shared.auth.Account, shared.auth.User):
-            shared.db.session.execute(shared.db.delete(model))
-        shared.db.session.commit()
-    return shared
+    return shared.emptied()
 
 
 @pytest.fixture
