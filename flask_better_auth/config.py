@@ -238,6 +238,7 @@ class AuthConfig:
             ``argon2.PasswordHasher``.
         login_url: where ``login_required`` sends browsers.
         hardening: refusals beyond the reference that a client can see.
+        additions: answers beyond the reference, for example a ``code`` in a 429.
         email_and_password: see ``EmailAndPassword``; likewise ``user``, ``session``, ``account``, ``verification``,
             ``advanced`` and ``on_api_error``.
     """
@@ -257,6 +258,7 @@ class AuthConfig:
     password_hash: Any = None
     login_url: str | None = None
     hardening: bool = True
+    additions: bool = True
     email_and_password: EmailAndPassword = field(default_factory=EmailAndPassword)
     user: UserOptions = field(default_factory=UserOptions)
     session: SessionOptions = field(default_factory=SessionOptions)

@@ -122,6 +122,7 @@ def main() -> None:
         naming=os.environ.get("NAMING", "snake_case"),
         password_hash=os.environ.get("PASSWORD_HASH") or PasswordHasher.from_parameters(CHEAPEST),
         hardening=False,
+        additions=False,
         **options,
     )
     app.testing = False
