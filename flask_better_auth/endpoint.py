@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import wire
+from .config import Limit
 from .context import Call, Reply, Table
 from .errors import ConfigError
 from .wire import WireSchema
@@ -35,6 +36,7 @@ class Endpoint:
         optional_body: a missing body is an empty one.
         needs_headers: a call of the server must pass ``headers``.
         no_store: the answer must not be kept by anyone.
+        limit: how often an address may ask, where that is not the rule of the path (see ``ratelimit``).
     """
 
     name: str
@@ -49,6 +51,7 @@ class Endpoint:
     optional_body: bool = False
     needs_headers: bool = False
     no_store: bool = False
+    limit: Limit | None = None
 
     def __repr__(self) -> str:
         return self.name

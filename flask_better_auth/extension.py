@@ -6,7 +6,7 @@ import contextlib
 import re
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app, has_app_context
 from flask_sqlalchemy import SQLAlchemy
@@ -22,6 +22,10 @@ from .current import current_user
 from .endpoint import build_registry
 from .errors import APIError, ConfigError
 from .hooks import DatabaseHooks, Hooks
+from .ratelimit import RateLimits
+
+if TYPE_CHECKING:
+    from flask_limiter import Limiter
 
 _KEY = "better_auth"
 _SECRET_LENGTH = 32
@@ -39,6 +43,7 @@ class BetterAuth:
         user_model: the application's own user class, a subclass of ``UserMixin``.
         hooks: run around endpoints.
         database_hooks: run around rows.
+        limiter: the application's own ``flask_limiter.Limiter``, whose storage and strategy shall count requests.
         options: see ``AuthConfig``; each may come from ``BETTER_AUTH_*`` in the application's configuration too.
 
     Raises:
@@ -53,11 +58,12 @@ class BetterAuth:
         user_model: type[Any] | None = None,
         hooks: Hooks | None = None,
         database_hooks: DatabaseHooks | None = None,
+        limiter: Limiter | None = None,
         **options: Any,
     ) -> None:
         self._db, self._user_model = db, user_model
         self._hooks, self._database_hooks = hooks or Hooks(), database_hooks or DatabaseHooks()
-        self._options = options
+        self._limiter, self._options = limiter, options
         self._endpoints = [list(routes) for routes in views.CORE]
         self._models: models.Models | None = None
         self._apps: weakref.WeakSet[Flask] = weakref.WeakSet()
@@ -87,6 +93,7 @@ class BetterAuth:
         state = AuthState(app, config, db, self._models, self._hooks, self._database_hooks)
         additional = {table: config.additional_fields(table) for table in models.CORE_TABLES}
         state.registry = build_registry(self._endpoints, state.tables, additional)
+        state.limits = RateLimits(state, limiter=self._limiter)
         app.extensions[_KEY] = state
         app.register_blueprint(web.build_blueprint(state))
         app.register_error_handler(APIError, responses.of_error)

@@ -75,10 +75,14 @@ def _view(bound: Bound) -> Callable[..., Response]:
 
 
 def _nowhere(path: str = "") -> Response:
+    state: AuthState = current_app.extensions["better_auth"]
+    too_many = state.limits.refusal_of_unknown(Call(state, None, request._get_current_object()))  # type: ignore[attr-defined]  # the object behind the proxy
+    if too_many is not None:
+        return responses.of_error(too_many)
     asks = "Origin" in request.headers and "Access-Control-Request-Method" in request.headers
     # an empty 204 lets flask-cors complete a preflight; a 404 would break every cross-origin client
     response = responses.empty(204 if request.method == "OPTIONS" and asks else 404)
-    return _hardened(current_app.extensions["better_auth"], response)
+    return _hardened(state, response)
 
 
 def serve(state: AuthState, bound: Bound, params: dict[str, str]) -> Response:
@@ -118,6 +122,9 @@ def _answer(call: Call, bound: Bound) -> Response:
         return responses.empty(404)
     if endpoint.path in state.config.disabled_paths:
         return responses.Answer("Not Found", 404, content_type="text/plain;charset=UTF-8")
+    too_many = state.limits.refusal(call)
+    if too_many is not None:
+        return responses.of_error(too_many)
     try:
         state.base_url(call.request)
         return responses.of_reply(_serve(call, bound), endpoint)

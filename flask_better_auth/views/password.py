@@ -48,6 +48,7 @@ def request_password_reset(call: Call) -> Reply:
             mail.send(
                 call,
                 options.send_reset_password,
+                user.email,
                 user=call.state.tables["user"].shown(user),
                 url=f"{call.base_url}/reset-password/{token}?{wire_name('callback_url')}={target}",
                 token=token,

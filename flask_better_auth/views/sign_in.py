@@ -9,7 +9,7 @@ from .. import guards
 from ..context import Call, Record, Reply
 from ..endpoint import FORM, JSON, Routes
 from ..errors import APIError, CoreErrors
-from ..services import accounts, records, sign_in, users
+from ..services import accounts, attempts, records, sign_in, users
 from ..wire import Bool, Row, Str, WireSchema, is_email
 
 routes = Routes()
@@ -74,9 +74,10 @@ def _authenticate(call: Call, email: str, password: str) -> tuple[Record, Record
     a wrong password take one look-up and one hash each (SECURITY E1).
     """
     call.state.passwords.check_bound(password)
-    found = users.find_by_email(call, email)
-    user, account = found or (None, Record(password=None))
-    if not call.state.passwords.verify(account.password, password) or user is None:
-        sign_in.refused(call, method="credential", reason=CoreErrors.INVALID_EMAIL_OR_PASSWORD.code)
-        raise APIError(CoreErrors.INVALID_EMAIL_OR_PASSWORD)
+    with attempts.counted(call, email):
+        found = users.find_by_email(call, email)
+        user, account = found or (None, Record(password=None))
+        if not call.state.passwords.verify(account.password, password) or user is None:
+            sign_in.refused(call, method="credential", reason=CoreErrors.INVALID_EMAIL_OR_PASSWORD.code)
+            raise APIError(CoreErrors.INVALID_EMAIL_OR_PASSWORD)
     return user, account
