@@ -76,11 +76,9 @@ class RateLimits:
         self._plugin_rules = [(_matcher(pattern), limit) for pattern, limit in plugin_rules]
         self._custom_rules = [(_matcher(pattern), rule) for pattern, rule in self._options.custom_rules.items()]
         self._default = self._options.default
-        self._rules: dict[Endpoint, Rule] = {
-            bound.endpoint: self._resolve(bound.endpoint.path, bound.endpoint.limit)
-            for bound in state.registry
-            if bound.endpoint.path is not None
-        }
+        endpoints: list[Endpoint] = [bound.endpoint for bound in state.registry]
+        self._declared = {e.path: e.limit for e in endpoints if e.limit is not None}
+        self._rules = {e.path: self._resolve(e.path, e.path) for e in endpoints if e.path is not None}
         self.counters = Counters(_strategy(state, limiter), state.app.logger)
         self._has_warned = False
 
@@ -95,23 +93,22 @@ class RateLimits:
     def refusal(self, call: Call) -> APIError | None:
         """Count a request over HTTP: the answer to it if it is one too many.
 
-        Every spelling of a path, and every value of a parameter in it, is one path. Custom rules see it as it came.
+        Every value of a parameter in a path is one path, as is every spelling of it; custom rules see it as it came.
+        Paths that no endpoint has are counted as the reference does it only without ``hardening``: a flood of them
+        must not fill the storage (SECURITY D14).
         """
+        if not self._counts(call):
+            return None
         endpoint = call.endpoint
-        if endpoint is None or endpoint.path is None or not self._counts(call):
+        path = (endpoint.path if endpoint else None) or self._path(call)
+        concrete = self._path(call) if self._custom_rules else path
+        rule = self._rules.get(path) if concrete == path else None
+        rule = rule or self._resolve(path, concrete)
+        item = self._decided(rule, call)
+        if item is None:
             return None
-        rule = self._rules[endpoint]
-        if self._custom_rules and (path := self._path(call)) != endpoint.path:
-            rule = self._resolve(endpoint.path, endpoint.limit, path)
-        return self._refusal(call, rule, endpoint.path)
-
-    def refusal_of_unknown(self, call: Call) -> APIError | None:
-        """Count a request for a path that no endpoint has, as the reference does; a flood of these fills the storage,
-        so that it is done without ``hardening`` alone (SECURITY D14)."""
-        if self._state.config.hardening or not self._counts(call):
-            return None
-        path = self._path(call)
-        return self._refusal(call, self._resolve(path), path)
+        refusal = self.counters.take(item, f"{call.address or _NO_ADDRESS}|{path}")
+        return self.error(refusal, closed=rule.special) if refusal is not None else None
 
     def error(self, refusal: Refusal, *, closed: bool) -> APIError:
         """The answer to one request too many.
@@ -132,31 +129,23 @@ class RateLimits:
             return False
         if not self._has_warned and "HTTP_X_FORWARDED_FOR" in call.request.environ:
             self._warn_of_proxy(call)
-        return not self._state.config.advanced.ip_address.disable_ip_tracking
-
-    def _refusal(self, call: Call, rule: Rule, path: str) -> APIError | None:
-        item = rule.item
-        if rule.decide is not None:
-            item = self._decided(rule, call)
-        if item is None:
-            return None
-        refusal = self.counters.take(item, f"{call.address or _NO_ADDRESS}|{path}")
-        return self.error(refusal, closed=rule.special) if refusal is not None else None
+        config = self._state.config
+        if call.endpoint is None and config.hardening:
+            return False
+        return not config.advanced.ip_address.disable_ip_tracking
 
     def _path(self, call: Call) -> str:
         path = call.request.path[len(self._state.config.base_path) :]
         return path.removesuffix("/")
 
-    def _resolve(self, path: str, declared: Limit | None = None, concrete: str | None = None) -> Rule:
+    def _resolve(self, path: str, concrete: str) -> Rule:
         """The rule of a path: the default, what the path, the endpoint and plugins say, and the custom rules, the
         later over the earlier (rate-limits.json, ``precedence``)."""
-        special = declared or next(
+        special = self._declared.get(path) or next(
             (limit for prefixes, paths, limit in _SPECIAL if path.startswith(prefixes) or path in paths), None
         )
         special = next((limit for matches, limit in self._plugin_rules if matches(path)), special)
-        custom: CustomRule | None = next(
-            (rule for matches, rule in self._custom_rules if matches(concrete or path)), None
-        )
+        custom: CustomRule | None = next((rule for matches, rule in self._custom_rules if matches(concrete)), None)
         item = item_of(special or self._default)
         if custom is False:
             return Rule(None, special is not None)
