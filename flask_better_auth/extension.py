@@ -100,8 +100,7 @@ class BetterAuth:
         mapped, additional = self._build_models(db, config)
         state = AuthState(app, config, db, mapped, additional, self._plugins, self._hooks, self._database_hooks)
         state.registry = build_registry(self._endpoints, state.tables, additional)
-        rules = [rule for each in self._plugins for rule in each.rate_limits]
-        state.limits = RateLimits(state, rules, self._limiter)
+        state.limits = RateLimits(state, self._limiter)
         for each in self._plugins:
             each.init(state)
         app.extensions[_KEY] = state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -62,18 +62,17 @@ class RateLimits:
 
     Args:
         state: the application's.
-        plugin_rules: paths or patterns and their limits, in the order of the plugins.
         limiter: the application's own ``flask_limiter.Limiter``; it counts then, by its strategy.
 
     Raises:
         ConfigError: a storage that nobody knows, or whose package is missing.
     """
 
-    def __init__(
-        self, state: AuthState, plugin_rules: Iterable[tuple[str, Limit]] = (), limiter: Limiter | None = None
-    ) -> None:
+    def __init__(self, state: AuthState, limiter: Limiter | None = None) -> None:
         self._state, self._options, self._limiter = state, state.config.rate_limit, limiter
-        self._plugin_rules = [(_matcher(pattern), limit) for pattern, limit in plugin_rules]
+        self._plugin_rules = [
+            (_matcher(pattern), limit) for plugin in state.plugins for pattern, limit in plugin.rate_limits
+        ]
         self._custom_rules = [(_matcher(pattern), rule) for pattern, rule in self._options.custom_rules.items()]
         self._default = self._options.default
         endpoints: list[Endpoint] = [bound.endpoint for bound in state.registry]
