@@ -40,7 +40,9 @@ _SPECIAL: tuple[tuple[tuple[str, ...], tuple[str, ...], Limit], ...] = (
 )
 #: What the reference puts in place of an address that it does not know.
 _NO_ADDRESS = "no-trusted-ip"
-_WILDCARDS = re.compile(r"(?:^|(?<=/))\*\*(?:/|$)|\*+|\?")
+#: The parts of a pattern: wildcards, and single characters; and the regular expressions for the wildcards.
+_PART = re.compile(r"((?:/|^)\*\*$)|((?:(?<=/)|^)\*\*/)|(\*+)|(\?)|.", re.DOTALL)
+_REGEX: dict[int | None, str] = {1: ".*", 2: "(?:[^/]*/)*", 3: "[^/]*", 4: "[^/]"}
 
 
 class Rule(NamedTuple):
@@ -180,21 +182,12 @@ class RateLimits:
 
 def _matcher(pattern: str) -> Callable[[str], bool]:
     """Whether a path is the one that ``pattern`` names: ``*`` and ``?`` stay within a segment, ``**`` stands for any
-    number of them (rate-limits.json, ``wildcards``)."""
+    number of them (rate-limits.json, ``wildcards``). As in the reference, ``/a/**`` fits all that begins with ``/a``.
+    """
     if "*" not in pattern:
         return pattern.__eq__
-
-    def wildcard(match: re.Match[str]) -> str:
-        text = match.group()
-        if text.startswith("**"):
-            return "(?:[^/]*/)*" if text.endswith("/") else ".*"
-        return "[^/]" if text == "?" else "[^/]*"
-
-    parts, position = [], 0
-    for match in _WILDCARDS.finditer(pattern):
-        parts += [re.escape(pattern[position : match.start()]), wildcard(match)]
-        position = match.end()
-    compiled = re.compile("".join([*parts, re.escape(pattern[position:])]), re.DOTALL)
+    regex = "".join(_REGEX.get(part.lastindex) or re.escape(part.group()) for part in _PART.finditer(pattern))
+    compiled = re.compile(regex, re.DOTALL)
     return lambda path: compiled.fullmatch(path) is not None
 
 
