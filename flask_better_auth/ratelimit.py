@@ -38,6 +38,8 @@ _SPECIAL: tuple[tuple[tuple[str, ...], tuple[str, ...], Limit], ...] = (
         Limit(3, per=60),
     ),
 )
+#: A Redis that hangs must not hold up sign-ins, and no request shall fail for want of a connection.
+_REDIS = {"socket_connect_timeout": 1, "socket_timeout": 1, "max_connections": 2**31}
 #: What the reference puts in place of an address that it does not know.
 _NO_ADDRESS = "no-trusted-ip"
 #: The parts of a pattern: wildcards, and single characters; and the regular expressions for the wildcards.
@@ -210,8 +212,7 @@ def _strategy(state: AuthState, limiter: Limiter | None) -> Callable[[], RateLim
 
 def _storage(uri: str) -> Storage:
     scheme = urlsplit(uri).scheme
-    # one that hangs must not hold up sign-ins
-    options = {"socket_connect_timeout": 1, "socket_timeout": 1} if scheme in ("redis", "rediss") else {}
+    options = _REDIS if scheme in ("redis", "rediss") else {}
     try:
         storage = storage_from_string(uri, **options)
     except ConfigurationError as error:

@@ -128,10 +128,12 @@ class Counters:
     def __init__(self, strategy: Callable[[], RateLimiter], logger: Logger) -> None:
         self._strategy, self._logger = strategy, logger
         self._local = MemoryWindow()
-        self._next_try: datetime | None = None
+        self._next_try: datetime | None = None  # while the storage is away
+        self._lock = threading.Lock()
 
     def take(self, item: RateLimitItem, key: str) -> Refusal | None:
         """Count a request of ``key``; nothing, if it is let through."""
+        was_away = self._next_try is not None
         if self._tries():
             try:
                 strategy = self._strategy()
@@ -139,7 +141,8 @@ class Counters:
             except Exception:  # whatever the storage is, its failure must neither stop nor open the door
                 self._went_away()
             else:
-                self._is_there()
+                if was_away:
+                    self._is_back()
                 return refusal
         return None if self._local.hit(item, key) else Refusal(self._local.wait(item, key), local=True)
 
@@ -156,20 +159,23 @@ class Counters:
         """Whether to ask the storage: while it is away, one request in a while does."""
         if self._next_try is None:
             return True
-        now = clock.now()
-        if now < self._next_try:
-            return False
-        self._next_try = now + _PAUSE
-        return True
+        with self._lock:
+            now = clock.now()
+            if self._next_try is not None and now < self._next_try:
+                return False
+            self._next_try = now + _PAUSE
+            return True
 
     def _went_away(self) -> None:
-        if self._next_try is None:
+        with self._lock:
+            was_there, self._next_try = self._next_try is None, clock.now() + _PAUSE
+        if was_there:
             self._logger.exception("better-auth: the storage of the rate limits is away, this process counts by itself")
-        self._next_try = clock.now() + _PAUSE
 
-    def _is_there(self) -> None:
-        if self._next_try is not None:
-            self._next_try = None
+    def _is_back(self) -> None:
+        with self._lock:
+            was_there, self._next_try = self._next_try is None, None
+        if not was_there:
             self._logger.warning("better-auth: the storage of the rate limits is back")
 
 
