@@ -44,6 +44,8 @@ COVERED = {
         "password-reset-request-negative",
         "user-update",
     ],
+    "bearer": ["bearer-token"],
+    "bearer-signed": ["bearer-signed-only"],
     "cross-subdomain": ["cookies-cross-subdomain"],
     "csrf-off": ["csrf-check-disabled"],
     "deferred-refresh": ["session-deferred-refresh"],
@@ -56,6 +58,7 @@ COVERED = {
     "rate-limit-database": ["rate-limit-in-database"],
     "sign-up-off": ["sign-up-disabled"],
     "trusted-origins": ["trusted-origins-patterns"],
+    "username": ["username-sign-up-and-in"],
 }
 
 

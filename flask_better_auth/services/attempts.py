@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import bindparam, select
 
 from .. import clock, crypto
-from ..context import AuthState, Call
+from ..context import AuthState, Call, Record
 from ..windows import item_of
 from . import records
 
 
 @contextmanager
-def counted(call: Call, account: str) -> Iterator[None]:
+def counted(call: Call, user: Record | None, name: str) -> Iterator[None]:
     """Verify a credential inside, so that no account bears more than ``rate_limit.failures_per_account`` failures.
 
     The attempt is counted before, so that of many at once no more get through (SECURITY D10), and all that an account
@@ -25,7 +24,8 @@ def counted(call: Call, account: str) -> Iterator[None]:
 
     Args:
         call: the call; what the server itself asks for is not limited.
-        account: the name that was given, for example an e-mail address.
+        user: whose account it is, one for all names and their spellings (SECURITY D6); ``None`` if there is none.
+        name: what was given, for example an e-mail address.
 
     Raises:
         APIError: ``RATE_LIMIT_EXCEEDED``, or ``SERVICE_UNAVAILABLE`` while the storage of the limits is away.
@@ -34,9 +34,9 @@ def counted(call: Call, account: str) -> Iterator[None]:
     if limit is None or not _applies(call):
         yield
         return
-    limits, item, key = call.state.limits, item_of(limit), _key("account", account)
+    limits, item, key = call.state.limits, item_of(limit), _key("account", user.id) if user else _key("name", name)
     refusal = limits.counters.take(item, key)
-    if refusal is not None and call.address and _is_known(call, account):
+    if refusal is not None and user is not None and call.address and _is_known(call, user):
         key = f"{key}|{call.address}"
         refusal = limits.counters.take(item, key)
     if refusal is not None:
@@ -59,17 +59,16 @@ def _applies(call: Call) -> bool:
 
 
 def _key(kind: str, name: str) -> str:
-    """One for all spellings of a name (SECURITY D6), of a length that every storage takes, and not readable."""
-    return f"{kind}|{crypto.one_way(unicodedata.normalize('NFKC', name.lower()).lower().rstrip('.'))}"
+    """A key of a length that every storage takes, from which the name cannot be read."""
+    return f"{kind}|{crypto.one_way(name)}"
 
 
 def _sessions_at(state: AuthState) -> object:
-    session, user = state.tables["session"].columns, state.tables["user"].columns
+    session = state.tables["session"].columns
     return (
         select(session["id"])
-        .join(state.tables["user"].model, session["user_id"] == user["id"])
         .where(
-            user["email"] == bindparam("email"),
+            session["user_id"] == bindparam("user_id"),
             session["ip_address"] == bindparam("address"),
             session["expires_at"] > bindparam("now"),
         )
@@ -77,7 +76,7 @@ def _sessions_at(state: AuthState) -> object:
     )
 
 
-def _is_known(call: Call, account: str) -> bool:
+def _is_known(call: Call, user: Record) -> bool:
     """Whether the account is signed in from the caller's address."""
-    asked = {"email": account.lower(), "address": call.address, "now": clock.now()}
+    asked = {"user_id": user.id, "address": call.address, "now": clock.now()}
     return bool(records.rows(call, call.state.once(_sessions_at), asked))
