@@ -275,7 +275,10 @@ def as_limit(value: Any, where: str) -> Limit:
     """
     if isinstance(value, Mapping) and "window" in value:
         value = {"per" if name == "window" else name: item for name, item in value.items()}
-    limit: Limit = section(Limit, value, where)
+    try:
+        limit: Limit = section(Limit, value, where)
+    except TypeError:
+        raise ConfigError(f"{where} needs max and window, not {value!r}") from None
     return limit
 
 

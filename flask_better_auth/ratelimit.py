@@ -216,7 +216,7 @@ def _storage(uri: str) -> Storage:
     try:
         storage = storage_from_string(uri, **options)
     except ConfigurationError as error:
-        if "prerequisite" in str(error):
+        if not str(error).startswith("unknown storage scheme"):
             raise ConfigError(
                 f"BETTER_AUTH_RATE_LIMIT_STORAGE={scheme}://... needs a package: "
                 f"pip install 'flask-better-auth[redis]' or 'limits[{scheme}]'"

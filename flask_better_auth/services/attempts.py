@@ -51,7 +51,7 @@ def may_send(call: Call, recipient: str) -> bool:
     limit = call.config.rate_limit.mails_per_recipient
     if limit is None or not _applies(call):
         return True
-    return call.state.limits.counters.take(item_of(limit), _key("mail", recipient)) is None
+    return call.state.limits.counters.take(item_of(limit), _key("mail", recipient.lower())) is None
 
 
 def _applies(call: Call) -> bool:

@@ -30,7 +30,7 @@ def _statements(state: AuthState) -> dict[str, Any]:
     values: list[tuple[Any, Any]] = [(c["count"], raised), (c["last_request"], bindparam("now"))]
     return {
         "count": update(model).where(mine, or_(over, c["count"] <= bindparam("most"))).ordered_values(*values),
-        "start": insert(model),
+        "start": insert(model).values({c[name]: bindparam(name) for name in ("id", "key", "count", "last_request")}),
         "read": select(c["count"], c["last_request"]).where(mine),
         "forget": delete(model).where(mine),
         "clean": delete(model).where(over),
@@ -53,7 +53,7 @@ class DatabaseWindow(RestartingWindow):
         most = item.amount - cost
         asked = {"k": key, "now": now, "over": now - window, "cost": cost, "most": most}
         with self._connection() as (connection, statements):
-            for _ in range(3):  # again, if another request was first to insert the key
+            for again in (False, True):  # if another request was first to insert the key
                 if connection.execute(statements["count"], asked).rowcount == 1:
                     return True
                 row = connection.execute(statements["read"], {"k": key}).first()
@@ -62,6 +62,8 @@ class DatabaseWindow(RestartingWindow):
                     try:
                         connection.execute(statements["start"], first)
                     except IntegrityError:
+                        if again:
+                            raise
                         continue
                     self._clean_up(connection, statements["clean"], now)
                     return True

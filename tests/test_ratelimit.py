@@ -86,7 +86,7 @@ def random_hits(seed: int, number: int) -> list[tuple[int, str, Limit]]:
     pauses = [0, 1, 10, 333, 999, 1000, 1001, 1999, 2000, 2001, 9_999, 10_000, 10_001, 59_999, 60_000]
     now, hits = round(EPOCH.timestamp() * 1000), []
     for _ in range(number):
-        now += dice.choice(pauses) if dice.random() < 0.5 else 0
+        now += dice.choice(pauses) if dice.random() < 0.2 else 0
         which = dice.randrange(12)
         hits.append((now, f"192.0.2.{which}|/sign-in/email", limits[which % len(limits)]))
     return hits
