@@ -29,12 +29,16 @@ class Endpoint:
         methods: the HTTP methods that reach it.
         body: validates the body; ``None`` ignores it.
         query: validates the query string.
+        privileged: what server code may ask for without a session, as keywords of ``auth.api``. HTTP has no way to
+            name them: they are neither in the body nor in the query.
         returns: the shape of the answer.
         guards: run after validation, in order; each may raise.
         media_types: what a body may be sent as, in the order that the refusal lists them.
         optional_body: a missing body is an empty one.
         needs_headers: a call of the server must pass ``headers``.
         no_store: the answer must not be kept by anyone.
+        also: further methods and paths that reach it where ``additions`` is on. Limits, hooks and ``disabled_paths``
+            know the endpoint by ``path`` all the same.
     """
 
     name: str
@@ -49,9 +53,17 @@ class Endpoint:
     optional_body: bool = False
     needs_headers: bool = False
     no_store: bool = False
+    privileged: WireSchema | None = None
+    also: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         return self.name
+
+    def routes(self, *, additions: bool) -> tuple[tuple[str, str], ...]:
+        """Each method and path that reaches it over HTTP."""
+        if self.path is None:
+            return ()
+        return tuple((method, self.path) for method in self.methods) + (self.also if additions else ())
 
 
 class Routes:
@@ -70,6 +82,7 @@ class Routes:
         methods: tuple[str, ...],
         body: type[WireSchema] | None = None,
         query: type[WireSchema] | None = None,
+        privileged: type[WireSchema] | None = None,
         returns: Any = None,
         guards: Iterable[Guard] = (),
         **options: Any,
@@ -85,6 +98,7 @@ class Routes:
                     methods=methods,
                     body=body() if body else None,
                     query=query() if query else None,
+                    privileged=privileged() if privileged else None,
                     returns=returns() if isinstance(returns, type) else returns,
                     guards=tuple(guards),
                     **options,
@@ -141,7 +155,7 @@ def build_registry(
     bound = []
     returned = {name: table.returned for name, table in tables.items()}
     for endpoint in (endpoint for module in modules for endpoint in module):
-        routed = {(method, endpoint.path) for method in endpoint.methods if endpoint.path is not None}
+        routed = set(endpoint.routes(additions=True))
         if endpoint.name in names or paths & routed:
             raise ConfigError(f"the endpoint {endpoint.name} ({endpoint.path}) is declared twice")
         names.add(endpoint.name)

@@ -38,19 +38,18 @@ def build_blueprint(state: AuthState) -> Blueprint:
     blueprint = Blueprint("better_auth", __name__, url_prefix=state.config.base_path)
     for bound in state.registry:
         endpoint: Endpoint = bound.endpoint
-        if endpoint.path is None:
-            continue
         view = _view(bound)
-        for slash in ("", "/") if state.config.advanced.skip_trailing_slashes else ("",):
-            blueprint.add_url_rule(
-                endpoint.path + slash,
-                endpoint.name,
-                view,
-                methods=endpoint.methods,
-                provide_automatic_options=False,
-                strict_slashes=True,
-                merge_slashes=False,
-            )
+        for method, path in endpoint.routes(additions=state.config.additions):
+            for slash in ("", "/") if state.config.advanced.skip_trailing_slashes else ("",):
+                blueprint.add_url_rule(
+                    path + slash,
+                    endpoint.name,
+                    view,
+                    methods=(method,),
+                    provide_automatic_options=False,
+                    strict_slashes=True,
+                    merge_slashes=False,
+                )
     blueprint.record(_record_nowhere)
     return blueprint
 
@@ -114,9 +113,10 @@ def _finish(call: Call) -> None:
 
 def _answer(call: Call, bound: Bound) -> Response:
     state, endpoint = call.state, bound.endpoint
-    if call.request.method not in endpoint.methods or not _is_canonical(state, endpoint):
+    rule = str(call.request.url_rule).removesuffix("/")
+    if call.request.method == "HEAD" or not _is_canonical(rule):  # Werkzeug adds HEAD to every GET
         return responses.empty(404)
-    if endpoint.path in state.config.disabled_paths:
+    if {endpoint.path, rule.removeprefix(state.config.base_path)}.intersection(state.config.disabled_paths):
         return responses.Answer("Not Found", 404, content_type="text/plain;charset=UTF-8")
     try:
         state.base_url(call.request)
@@ -137,8 +137,8 @@ def _serve(call: Call, bound: Bound) -> Reply:
     return dispatch(call, bound, wire.to_python_names(body, bound.body_names))
 
 
-def _is_canonical(state: AuthState, endpoint: Endpoint) -> bool:
-    """Whether the path came in the one spelling that limits, hooks and ``disabled_paths`` know (SECURITY T7).
+def _is_canonical(rule: str) -> bool:
+    """Whether the path came as the rule spells it: as limits, hooks and ``disabled_paths`` know it (SECURITY T7).
 
     Werkzeug decodes ``/%6Fk`` and drops the second slash of ``//api`` before it routes; the raw path is in the environ
     of most servers. Only its end is looked at: a proxy may have taken a prefix off.
@@ -147,7 +147,7 @@ def _is_canonical(state: AuthState, endpoint: Endpoint) -> bool:
     path = _SCHEME.sub("/", raw.partition("?")[0])
     if "%" not in path and "//" not in path:
         return True
-    wanted = f"{state.config.base_path}{endpoint.path}".split("/")[1:]
+    wanted = rule.split("/")[1:]
     sent = path.removesuffix("/").split("/")[-len(wanted) :]
     fits = len(sent) == len(wanted) and all(w == s or w.startswith("<") for w, s in zip(wanted, sent, strict=True))
     return fits and "//" not in path

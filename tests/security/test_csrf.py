@@ -78,7 +78,8 @@ def url_of(endpoint: Endpoint) -> str:
 
 def mutating(site: Site) -> list[tuple[str, str]]:
     """Method and path of every route that may change something."""
-    return [(method, url_of(e)) for e in endpoints(site) for method in e.methods if method not in SAFE]
+    routes = [route for endpoint in endpoints(site) for route in endpoint.routes(additions=True)]
+    return [(method, re.sub("<[^>]+>", "x", path)) for method, path in routes if method not in SAFE]
 
 
 def code(answer: Response) -> str:
