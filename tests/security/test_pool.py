@@ -59,6 +59,7 @@ CASES = {
     "revoke_other_sessions": Case(writes=True),
     "revoke_sessions": Case(writes=True),
     "request_password_reset": Case({"email": "ada@example.com"}, writes=True),
+    "cleanup": Case(),
     "sign_out": Case(writes=True),
 }
 #: The same endpoints where there is nothing to write.
