@@ -31,7 +31,7 @@ def read(call: Call, table: str, body: Mapping[str, Any], *, creating: bool, tru
         APIError: ``FIELD_NOT_ALLOWED``, ``MISSING_FIELD`` or ``VALIDATION_ERROR``.
     """
     found: dict[str, Any] = {}
-    for name, field in call.config.additional_fields(table).items():
+    for name, field in call.state.additional_fields(table).items():
         value = body.get(name, ...)
         if not field.input and not trusted:
             if value is not ... and value and not (creating and field.default is not None):
@@ -49,7 +49,7 @@ def with_defaults(call: Call, table: str, values: Mapping[str, Any]) -> dict[str
     """``values`` and the defaults of the additional fields that it says nothing of; null says something."""
     missing = {
         name: field.default() if callable(field.default) else field.default
-        for name, field in call.config.additional_fields(table).items()
+        for name, field in call.state.additional_fields(table).items()
         if name not in values and field.default is not None
     }
     return {**values, **missing}

@@ -12,6 +12,7 @@ from .. import clock, signals
 from ..context import AuthState, Call, Record
 from ..crypto import random_string
 from ..errors import APIError, CoreErrors
+from ..plugin import Column
 from . import accounts, fields, records
 
 
@@ -94,7 +95,8 @@ def _refusal(call: Call, error: IntegrityError) -> Exception:
     named = max((name for name in columns if columns[name] in violated), key=lambda n: len(columns[n]), default="")
     if named == "email":
         return APIError(CoreErrors.USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL)
-    return APIError(CoreErrors.VALUE_ALREADY_TAKEN)
+    column = call.state.additional_fields("user").get(named)
+    return APIError((isinstance(column, Column) and column.taken) or CoreErrors.VALUE_ALREADY_TAKEN)
 
 
 def synthetic(call: Call, data: Mapping[str, Any]) -> Record:

@@ -45,26 +45,25 @@ def sign_in_email(call: Call) -> Reply:
         raise APIError(CoreErrors.INVALID_EMAIL)
     for _ in range(2):  # once more, if the stored hash changes meanwhile: it may be of the same password, made anew
         with suppress(records.Outdated):
-            session, user = _sign_in(call, body)
-            break
-    else:
-        raise APIError(CoreErrors.INVALID_EMAIL_OR_PASSWORD)
-    result = {"redirect": False, "token": session.token, "user": user}
-    url = body.get("callback_url")
-    if url is None:
-        return Reply(result)
-    return Reply({**result, "redirect": bool(url), "url": url}, location=url or None)
+            return _sign_in(call, body)
+    raise APIError(CoreErrors.INVALID_EMAIL_OR_PASSWORD)
 
 
-def _sign_in(call: Call, body: dict[str, Any]) -> tuple[Record, Record]:
-    """The new session and its user; a password that was changed while it was verified opens none (SECURITY S12)."""
+def _sign_in(call: Call, body: dict[str, Any]) -> Reply:
+    """Sign in; a password that was changed while it was verified opens no session (SECURITY S12)."""
     user, account = _authenticate(call, body["email"].lower(), body["password"])
     columns = call.state.tables["account"].columns
     unchanged = (columns["id"] == account.id, columns["password"] == account.password)
-    session = sign_in.complete(call, user, method="credential", remember=body["remember_me"], given=unchanged)
+    url = body.get("callback_url")
+
+    def answer(session: Record) -> Reply:
+        result = {"redirect": bool(url), "token": session.token, "user": user, **({} if url is None else {"url": url})}
+        return Reply(result, location=url or None)
+
+    reply = sign_in.complete(call, user, answer, method="credential", remember=body["remember_me"], given=unchanged)
     if not call.state.passwords.is_current(account.password):
         call.after_reply(lambda: accounts.rehash(call, account, body["password"]))
-    return session, user
+    return reply
 
 
 def _authenticate(call: Call, email: str, password: str) -> tuple[Record, Record]:

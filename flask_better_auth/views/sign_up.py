@@ -59,8 +59,13 @@ def sign_up_email(call: Call) -> Reply:
             user = users.create(call, data, password_hash)
             if options.auto_sign_in:
                 remember = body.get("remember_me") is not False
-                session = sign_in.complete(call, user, method="credential", remember=remember)
-                return Reply({"token": session.token, "user": user})
+                return sign_in.complete(
+                    call,
+                    user,
+                    lambda session: Reply({"token": session.token, "user": user}),
+                    method="credential",
+                    remember=remember,
+                )
     except APIError as error:
         if error.code == CoreErrors.FAILED_TO_CREATE_SESSION.code:
             raise APIError(CoreErrors.FAILED_TO_CREATE_SESSION, status=400) from error
