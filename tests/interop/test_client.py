@@ -24,6 +24,9 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.support.wait import WebDriverWait
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from flask_better_auth.plugin import Plugin
+from flask_better_auth.plugins import Bearer, Username
+
 CLIENT = Path(__file__).parent / "client"
 TOKEN = "better-auth.session_token"
 Serve = Callable[..., str]
@@ -78,12 +81,21 @@ def serve(packages: None, make_auth: Callable[..., Site]) -> Iterator[Serve]:
         yield begin
 
 
-@pytest.mark.parametrize("script", ["core", "atom"])
+#: What each script needs of the server.
+SCRIPTS: dict[str, Callable[[], list[Plugin]]] = {
+    "core": list,
+    "atom": list,
+    "username": lambda: [Username()],
+    "bearer": lambda: [Bearer()],
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_the_official_client_in_node(serve: Serve, script: str) -> None:
     path = CLIENT / f"{script}.test.mjs"
     result = subprocess.run(
         [command("node"), "--test", "--test-reporter=tap", str(path)],
-        env={"PATH": os.environ["PATH"], "AUTH_URL": serve()},
+        env={"PATH": os.environ["PATH"], "AUTH_URL": serve(plugins=SCRIPTS[script]())},
         capture_output=True,
         text=True,
         timeout=STUCK,
