@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging.config
+import os
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,6 +25,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from flask_better_auth import AdditionalField, BetterAuth, UserMixin
 from flask_better_auth.models import KEY, TEXT, TableMixin, TimesMixin, UtcDateTime, attribute
 from flask_better_auth.plugin import Column, Plugin
+from flask_better_auth.plugins import Username
 
 # Flask-Migrate's own env.py asks for it first
 pytestmark = pytest.mark.filterwarnings("ignore:'get_engine' is deprecated:DeprecationWarning")
@@ -35,6 +40,8 @@ DROPPED_INDEX = re.compile(
     r"^    with op\.batch_alter_table\(.*\) as batch_op:\n( +batch_op\.drop_index\(.*\)\n)+\n(?=    op\.drop_table)",
     re.MULTILINE,
 )
+PAGE = Path(__file__).parents[1] / "docs" / "migrations.md"
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FIELDS = {
     "nickname": AdditionalField("string", required=False),
     "handle": AdditionalField("string", required=False, unique=True),
@@ -174,6 +181,7 @@ KINDS: dict[str, Callable[[SQLAlchemy], dict[str, Any]]] = {
     "own user": own_user,
     "fields": lambda db: {"user": {"additional_fields": FIELDS}, "session": {"additional_fields": FIELDS}},
     "plugin": lambda db: {"plugins": [Badges()]},
+    "usernames": lambda db: {"plugins": [Username()]},
 }
 
 
@@ -268,3 +276,17 @@ def test_tables_of_a_bind_have_a_migration_of_their_own(
     as_the_docs_say(project, dialect)
     project.run(flask_migrate.downgrade, revision="base")
     assert project.schema("auth") == {}
+
+
+def test_the_page_of_the_docs_from_the_command_line(tmp_path: Path) -> None:
+    blocks = dict(FENCE.findall(PAGE.read_text()))
+    (tmp_path / "app.py").write_text(blocks["python"])
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("FLASK_")}
+    environment = {**inherited, "FLASK_BETTER_AUTH_SECRET": SECRET, "FLASK_BETTER_AUTH_URL": ORIGIN}
+    written = [shlex.split(line)[2:] for line in blocks["console"].splitlines()]
+    for command in (*written, ["db", "check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "flask", *command], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    assert "No new upgrade operations detected" in done.stdout + done.stderr
