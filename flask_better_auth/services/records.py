@@ -252,10 +252,13 @@ def _is_exhausted(engine: Engine) -> bool:
 
 
 def _reader(call: Call, engine: Engine) -> Engine:
-    """The engine for reads: in autocommit, where that saves a BEGIN and a ROLLBACK (on MariaDB it would add two)."""
+    """The engine for reads: in autocommit, where that saves a BEGIN and a ROLLBACK.
+
+    On MariaDB it would add two statements, on SQLite two PRAGMAs; and there a SELECT opens no transaction.
+    """
     reader = call.state.readers.get(engine)
     if reader is None:
-        plain = engine.dialect.name in ("mysql", "mariadb")
+        plain = engine.dialect.name in ("mysql", "mariadb", "sqlite")
         reader = engine if plain else engine.execution_options(isolation_level="AUTOCOMMIT")
         call.state.readers[engine] = reader
     return reader
