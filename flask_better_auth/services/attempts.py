@@ -14,7 +14,7 @@ from . import records
 
 
 @contextmanager
-def counted(call: Call, user: Record | None, name: str) -> Iterator[None]:
+def counted(call: Call, user: Record | None, name: str = "") -> Iterator[None]:
     """Verify a credential inside, so that no account bears more than ``rate_limit.failures_per_account`` failures.
 
     The attempt is counted before, so that of many at once no more get through (SECURITY D10), and all that an account
@@ -25,7 +25,7 @@ def counted(call: Call, user: Record | None, name: str) -> Iterator[None]:
     Args:
         call: the call; what the server itself asks for is not limited.
         user: whose account it is, one for all names and their spellings (SECURITY D6); ``None`` if there is none.
-        name: what was given, for example an e-mail address.
+        name: what was given, for example an e-mail address; it counts where there is no user.
 
     Raises:
         APIError: ``RATE_LIMIT_EXCEEDED``, or ``SERVICE_UNAVAILABLE`` while the storage of the limits is away.

@@ -323,6 +323,24 @@ def test_d8_an_account_that_does_not_exist_is_refused_alike(limited: Callable[..
     assert asked("ada@example.com") == asked("nobody@example.com")
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/verify-password", {"password": "wrong password"}),
+        ("/change-password", {"currentPassword": "wrong password", "newPassword": "another password"}),
+    ],
+)
+def test_d8_whoever_has_taken_over_a_session_has_no_more_attempts_either(
+    limited: Callable[..., Site], verified: list[str], path: str, body: dict[str, str]
+) -> None:
+    site = limited(custom_rules={"/**": False}, failures_per_account=Limit(3, per=60))
+    thief = site.sign_up("ada")
+    answers = [thief.post(path, body, environ_base={"REMOTE_ADDR": "8.8.8.8"}) for _ in range(6)]
+    assert statuses(answers) == {400: 3, 429: 3}
+    assert len(verified) == 3
+    assert statuses([sign_in(site, at=address(n)) for n in range(3)]) == {429: 3}  # it is one budget
+
+
 def test_d9_one_address_cannot_try_a_password_on_many_accounts(
     limited: Callable[..., Site], verified: list[str]
 ) -> None:
