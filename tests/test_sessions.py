@@ -154,6 +154,20 @@ def test_a_hook_can_keep_one_session_of_many(make_auth: Callable[..., Site], rev
     assert len(revoked) == 1
 
 
+def test_database_that_does_not_tell_what_it_deleted_is_asked_row_by_row(
+    site: Site, revoked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MySQL knows no RETURNING, MariaDB and the others do."""
+    ada = site.sign_up("ada")
+    another(ada)
+    with site.app.app_context():
+        monkeypatch.setattr(site.db.engine.dialect, "delete_returning", False)
+    with counted(site) as seen:
+        assert ada.post("/revoke-sessions").status_code == 200
+    assert seen["statements"] == ["SELECT", "SELECT", "DELETE", "DELETE"]
+    assert (site.rows("session"), len(revoked)) == ([], 2)
+
+
 # ---------------------------------------------------------------- update
 
 
