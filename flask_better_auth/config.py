@@ -7,7 +7,7 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import timedelta
 from typing import Any, Literal
@@ -15,6 +15,8 @@ from typing import Any, Literal
 from .errors import ConfigError
 
 PREFIX = "BETTER_AUTH_"
+#: What an indexed text column holds on every database, in characters.
+LONGEST_KEY = 255
 
 
 class _Section:
@@ -39,6 +41,7 @@ class AdditionalField:
         input: clients may set it.
         returned: appears in answers.
         validator: called with the value; a ``ValueError`` refuses it with its text.
+        transform: makes what is stored of a value that a request sets (reference ``transform.input``); not for null.
         unique: the database refuses a second row with the value.
         index: the database indexes the column.
         bigint: a number of 64 bits.
@@ -50,6 +53,7 @@ class AdditionalField:
     input: bool = True
     returned: bool = True
     validator: Callable[[Any], object] | None = None
+    transform: Callable[[Any], Any] | None = None
     unique: bool = False
     index: bool = False
     bigint: bool = False
@@ -267,18 +271,23 @@ class AuthConfig:
     advanced: Advanced = field(default_factory=Advanced)
     on_api_error: OnAPIError = field(default_factory=OnAPIError)
 
-    def additional_fields(self, table: str) -> AdditionalFields:
-        """The further columns of a core table."""
-        fields_: AdditionalFields = getattr(self, table).additional_fields
-        return fields_
+    @property
+    def additional_fields(self) -> dict[str, AdditionalFields]:
+        """The further columns, by core table."""
+        return {
+            table: getattr(self, table).additional_fields for table in ("user", "session", "account", "verification")
+        }
 
 
-def build(arguments: Mapping[str, Any], settings: Mapping[str, Any]) -> AuthConfig:
-    """Put the configuration together; a constructor argument wins over a configuration key.
+def build(
+    arguments: Mapping[str, Any], settings: Mapping[str, Any], defaults: Sequence[Mapping[str, Any]] = ()
+) -> AuthConfig:
+    """Put the configuration together; a constructor argument wins over a configuration key, and that over a default.
 
     Args:
         arguments: keyword arguments of ``BetterAuth``.
         settings: ``app.config``.
+        defaults: of plugins; an earlier one wins, trusted origins add up.
 
     Raises:
         ConfigError: a key nobody knows, or a value of the wrong type; the message names the key.
@@ -291,16 +300,34 @@ def build(arguments: Mapping[str, Any], settings: Mapping[str, Any]) -> AuthConf
         elif isinstance(present, dict):
             value = {**present, **value}
         values[name] = value
+    for default in defaults:
+        _fill_in(values, default)
     values.setdefault("secret", settings.get("SECRET_KEY") or "")
     if isinstance(values["secret"], bytes):
         values["secret"] = values["secret"].decode("latin-1")
-    config: AuthConfig = _section(AuthConfig, values, "BetterAuth")
+    config: AuthConfig = section(AuthConfig, values, "BetterAuth")
     return config
 
 
-def _given(section: Any) -> dict[str, Any]:
+def _fill_in(values: dict[str, Any], default: Mapping[str, Any]) -> None:
+    hints = typing.get_type_hints(AuthConfig)
+    for name, value in default.items():
+        _known(name, hints, f"a plugin's defaults[{name!r}]")
+        present = values.get(name)
+        if name == "trusted_origins":
+            values[name] = (*_value(hints[name], present or (), name), *value)
+        elif is_dataclass(hints[name]):
+            values[name] = {
+                **value,
+                **(present if isinstance(present, Mapping) else _given(present) if present else {}),
+            }
+        else:
+            values.setdefault(name, value)
+
+
+def _given(options: Any) -> dict[str, Any]:
     """What a section object was told, so that the deployment can set the rest."""
-    return {name: getattr(section, name) for name in section.given}
+    return {name: getattr(options, name) for name in options.given}
 
 
 def _from_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -309,7 +336,7 @@ def _from_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key in sorted(key for key in settings if key.startswith(PREFIX)):
         name = key[len(PREFIX) :].lower()
-        section = next((s for s in sections if name.startswith(s + "_")), None)
+        inside = next((s for s in sections if name.startswith(s + "_")), None)
         if name in sections:
             if not isinstance(settings[key], Mapping):
                 raise ConfigError(f"{key} must be a dict, not {type(settings[key]).__name__}")
@@ -319,10 +346,10 @@ def _from_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
                 values.setdefault(name, {}).setdefault(option, _value(options[option], value, f"{key}[{option!r}]"))
         elif name in hints:
             values[name] = settings[key] if name == "secret" else _value(hints[name], settings[key], key)
-        elif section:
-            option, options = name[len(section) + 1 :], typing.get_type_hints(hints[section])
-            _known(option, options, key, f"{PREFIX}{section.upper()}_")
-            values.setdefault(section, {})[option] = _value(options[option], settings[key], key)
+        elif inside:
+            option, options = name[len(inside) + 1 :], typing.get_type_hints(hints[inside])
+            _known(option, options, key, f"{PREFIX}{inside.upper()}_")
+            values.setdefault(inside, {})[option] = _value(options[option], settings[key], key)
         else:
             inner = (f"{s}_{option}" for s in sections for option in typing.get_type_hints(hints[s]))
             _known(name, [*hints, *inner], key, PREFIX)
@@ -337,7 +364,17 @@ def _known(name: str, names: Collection[str], shown: str, prefix: str = "") -> N
     raise ConfigError(f"{shown} is no setting; the nearest one is {nearest}")
 
 
-def _section(cls: type[Any], values: Any, where: str) -> Any:
+def section(cls: type[Any], values: Any, where: str) -> Any:
+    """A dataclass of options from a mapping of them.
+
+    Args:
+        cls: the dataclass.
+        values: option -> value, or an object of ``cls`` already.
+        where: what to call it in messages.
+
+    Raises:
+        ConfigError: an option nobody knows, or a value of the wrong type.
+    """
     if isinstance(values, cls):
         return values
     if not isinstance(values, Mapping):
@@ -371,7 +408,7 @@ def _value(hint: Any, value: Any, where: str) -> Any:
             raise ConfigError(f"{where} must be one of {', '.join(map(repr, arguments))}, not {value!r}")
         return value
     if is_dataclass(hint):
-        return _section(typing.cast(type, hint), value, where)
+        return section(typing.cast(type, hint), value, where)
     if origin is tuple:
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",") if part.strip()]

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask, Request
 from flask_sqlalchemy import SQLAlchemy
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import Headers
 
 from . import models, urls
-from .config import AuthConfig
+from .config import AdditionalFields, AuthConfig
 from .cookies import CookieJar, SetCookies
 from .errors import APIError, CoreErrors
 from .passwords import Passwords
@@ -24,7 +24,9 @@ from .wire import Output
 if TYPE_CHECKING:
     from .endpoint import Endpoint, Registry
     from .hooks import DatabaseHooks, Hooks
+    from .plugin import Plugin
 
+T = TypeVar("T")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -71,13 +73,16 @@ class AuthState:
         app: Flask,
         config: AuthConfig,
         db: SQLAlchemy,
-        core: models.Models,
+        mapped: models.Models,
+        additional: Mapping[str, AdditionalFields],
+        plugins: tuple[Plugin, ...],
         hooks: Hooks,
         database_hooks: DatabaseHooks,
     ) -> None:
         self.app, self.config, self.db, self.hooks, self.database_hooks = app, config, db, hooks, database_hooks
-        self.models = core
-        self.tables = {name: Table.of(core[name]) for name in models.CORE_TABLES}
+        self.models, self.plugins, self._additional = mapped, plugins, additional
+        self._options = {type(plugin.options): plugin.options for plugin in plugins}
+        self.tables = {name: Table.of(model) for name, model in mapped.items()}
         relaxed = app.debug or app.testing
         self.cookies = CookieJar(config, production=not relaxed)
         self.passwords = Passwords(config, relaxed=relaxed)
@@ -96,6 +101,15 @@ class AuthState:
         if made is None:
             made = self._made[build] = build(self)
         return made
+
+    def additional_fields(self, table: str) -> AdditionalFields:
+        """The columns of a table that options and plugins added."""
+        return self._additional.get(table, {})
+
+    def options(self, cls: type[T]) -> T:
+        """The settings of the plugin whose options are of this class."""
+        found: T = self._options[cls]
+        return found
 
     def base_url(self, request: Request) -> str:
         """Where the routes are to be found from outside, without a slash at the end.
@@ -203,6 +217,10 @@ class Call:
     def config(self) -> AuthConfig:
         """The application's configuration."""
         return self.state.config
+
+    def options(self, cls: type[T]) -> T:
+        """The settings of the plugin whose options are of this class."""
+        return self.state.options(cls)
 
     @property
     def db(self) -> Session:

@@ -37,7 +37,7 @@ _NOBODY = Anonymous()
 
 
 def _statement(state: AuthState) -> Any:
-    return sessions.by_token(state, state.models.user)
+    return sessions.by_token(state, state.models["user"])
 
 
 def _load() -> tuple[Any, Record | None]:

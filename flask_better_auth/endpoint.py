@@ -37,6 +37,7 @@ class Endpoint:
         optional_body: a missing body is an empty one.
         needs_headers: a call of the server must pass ``headers``.
         no_store: the answer must not be kept by anyone.
+        replaces: the name of an endpoint of the core or of an earlier plugin that this one takes the place of.
         also: further methods and paths that reach it where ``additions`` is on. Limits, hooks and ``disabled_paths``
             know the endpoint by ``path`` all the same.
     """
@@ -53,6 +54,7 @@ class Endpoint:
     optional_body: bool = False
     needs_headers: bool = False
     no_store: bool = False
+    replaces: str | None = None
     privileged: WireSchema | None = None
     also: tuple[tuple[str, str], ...] = ()
 
@@ -147,32 +149,41 @@ def build_registry(
 ) -> Registry:
     """Bind the endpoints of ``modules`` to the tables of one application.
 
+    Args:
+        modules: those of the core, then those of the plugins.
+        tables: of the application.
+        additional: the columns that options and plugins added, by table.
+
     Raises:
-        ConfigError: two endpoints share a name, or a path and a method.
+        ConfigError: two endpoints share a name, or a path and a method, and neither says that it replaces the other;
+            or there is none of the name that one says it replaces.
     """
-    names: set[str] = set()
-    paths: set[tuple[str, str]] = set()
-    bound = []
-    returned = {name: table.returned for name, table in tables.items()}
+    endpoints: dict[str, Endpoint] = {}
     for endpoint in (endpoint for module in modules for endpoint in module):
-        routed = set(endpoint.routes(additions=True))
-        if endpoint.name in names or paths & routed:
-            raise ConfigError(f"the endpoint {endpoint.name} ({endpoint.path}) is declared twice")
-        names.add(endpoint.name)
-        paths |= routed
-        bound.append(
-            Bound(
-                endpoint,
-                wire.Output(endpoint.returns, returned),
-                _names(endpoint.body, additional),
-                _names(endpoint.query, additional),
-            )
+        if endpoint.replaces is not None and endpoints.pop(endpoint.replaces, None) is None:
+            raise ConfigError(f"the endpoint {endpoint.name} replaces {endpoint.replaces}, which is not there")
+        twin = endpoints.get(endpoint.name) or next((e for e in endpoints.values() if _overlap(e, endpoint)), None)
+        if twin is not None:
+            raise ConfigError(f"the endpoint {endpoint.name} ({endpoint.path}) is declared twice; see {twin.name}")
+        endpoints[endpoint.name] = endpoint
+    returned = {name: table.returned for name, table in tables.items()}
+    return Registry(
+        Bound(
+            endpoint,
+            wire.Output(endpoint.returns, returned),
+            _names(endpoint.body, additional),
+            _names(endpoint.query, additional),
         )
-    return Registry(bound)
+        for endpoint in endpoints.values()
+    )
+
+
+def _overlap(one: Endpoint, other: Endpoint) -> bool:
+    return bool(set(one.routes(additions=True)) & set(other.routes(additions=True)))
 
 
 def _names(schema: WireSchema | None, additional: Mapping[str, Iterable[str]]) -> dict[str, str]:
     if schema is None:
         return {}
-    extra = additional[schema.columns_of] if schema.columns_of else ()
+    extra = additional.get(schema.columns_of, ()) if schema.columns_of else ()
     return {schema.wire_names[name]: name for name in schema.fields} | {wire.wire_name(name): name for name in extra}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flask import Flask, current_app, has_app_context
@@ -14,14 +14,15 @@ from sqlalchemy import exc
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import StaticPool
 
-from . import models, responses, urls, views, web
+from . import models, plugin, responses, urls, views, web
 from .api import API
-from .config import AuthConfig, build
+from .config import AdditionalFields, AuthConfig, build
 from .context import AuthState
 from .current import current_user
 from .endpoint import build_registry
-from .errors import APIError, ConfigError
+from .errors import APIError, ConfigError, CoreErrors, ErrorCode
 from .hooks import DatabaseHooks, Hooks
+from .plugin import Plugin
 
 _KEY = "better_auth"
 _SECRET_LENGTH = 32
@@ -37,12 +38,13 @@ class BetterAuth:
         db: the application's Flask-SQLAlchemy. By default the one that is registered when ``init_app`` is called, else
             one of our own at ``BETTER_AUTH_DATABASE_URI``, whose tables are made at once.
         user_model: the application's own user class, a subclass of ``UserMixin``.
+        plugins: from ``flask_better_auth.plugins``, or own subclasses of ``Plugin``; their order counts.
         hooks: run around endpoints.
         database_hooks: run around rows.
         options: see ``AuthConfig``; each may come from ``BETTER_AUTH_*`` in the application's configuration too.
 
     Raises:
-        ConfigError: an option nobody knows, or a wrong value.
+        ConfigError: an option nobody knows, or a wrong value; two plugins of one id.
     """
 
     def __init__(
@@ -51,22 +53,28 @@ class BetterAuth:
         *,
         db: SQLAlchemy | None = None,
         user_model: type[Any] | None = None,
+        plugins: Sequence[Plugin] = (),
         hooks: Hooks | None = None,
         database_hooks: DatabaseHooks | None = None,
         **options: Any,
     ) -> None:
         self._db, self._user_model = db, user_model
-        self._hooks, self._database_hooks = hooks or Hooks(), database_hooks or DatabaseHooks()
+        self._plugins = plugin.check(plugins)
+        # hooks of the application come first around endpoints, and last around rows
+        self._hooks = Hooks.joined([hooks or Hooks(), *(p.hooks for p in self._plugins)])
+        self._database_hooks = DatabaseHooks.joined(
+            [*(p.database_hooks for p in self._plugins), database_hooks or DatabaseHooks()]
+        )
         self._options = options
-        self._endpoints = [list(routes) for routes in views.CORE]
+        self._endpoints = [*map(list, views.CORE), *(list(p.routes) for p in self._plugins)]
         self._models: models.Models | None = None
         self._apps: weakref.WeakSet[Flask] = weakref.WeakSet()
-        config = build(options, {})
+        config = self._build({})
         if db is None and user_model is not None:
             self._db = db = user_model.__fsa__
         if db is not None:
             # at once, so that migrations see the tables without an application
-            self._models = models.build_models(db, config, user_model)
+            self._build_models(db, config)
         self.api = self._api(self._state)
         if app is not None:
             self.init_app(app)
@@ -79,14 +87,15 @@ class BetterAuth:
         """
         if _KEY in app.extensions:
             raise ConfigError("this application has a BetterAuth already")
-        config = build(self._options, app.config)
+        config = self._build(app.config)
         _check_secret(app, config)
         _check_urls(config)
         db, own = self._database(app, config)
-        self._models = models.build_models(db, config, self._user_model)
-        state = AuthState(app, config, db, self._models, self._hooks, self._database_hooks)
-        additional = {table: config.additional_fields(table) for table in models.CORE_TABLES}
+        mapped, additional = self._build_models(db, config)
+        state = AuthState(app, config, db, mapped, additional, self._plugins, self._hooks, self._database_hooks)
         state.registry = build_registry(self._endpoints, state.tables, additional)
+        for each in self._plugins:
+            each.init(state)
         app.extensions[_KEY] = state
         app.register_blueprint(web.build_blueprint(state))
         app.register_error_handler(APIError, responses.of_error)
@@ -107,30 +116,53 @@ class BetterAuth:
         return BoundAuth(self._api(lambda: app.extensions[_KEY]))
 
     @property
+    def error_codes(self) -> Mapping[str, ErrorCode]:
+        """Every error that the endpoints answer with, by its code; the core's word counts where a plugin has it too."""
+        sources = (*(p.errors for p in reversed(self._plugins) if p.errors is not None), CoreErrors)
+        return {e.code: e for source in sources for e in vars(source).values() if isinstance(e, ErrorCode)}
+
+    def model(self, table: str) -> type[Any]:
+        """The class mapped to one of our tables, for example a plugin's ``"two_factor"``.
+
+        Raises:
+            KeyError: no such table.
+        """
+        if self._models is None:
+            raise RuntimeError("the models are there once init_app was called, or at once with db= or user_model=")
+        return self._models[table]
+
+    @property
     def User(self) -> type[Any]:
         """The class mapped to the user table."""
-        return self._built.user
+        return self.model("user")
 
     @property
     def Session(self) -> type[Any]:
         """The class mapped to the session table."""
-        return self._built.session
+        return self.model("session")
 
     @property
     def Account(self) -> type[Any]:
         """The class mapped to the account table."""
-        return self._built.account
+        return self.model("account")
 
     @property
     def Verification(self) -> type[Any]:
         """The class mapped to the verification table."""
-        return self._built.verification
+        return self.model("verification")
 
-    @property
-    def _built(self) -> models.Models:
-        if self._models is None:
-            raise RuntimeError("the models are there once init_app was called, or at once with db= or user_model=")
-        return self._models
+    def _build(self, settings: Mapping[str, Any]) -> AuthConfig:
+        return build(self._options, settings, [p.defaults for p in self._plugins])
+
+    def _build_models(self, db: SQLAlchemy, config: AuthConfig) -> tuple[models.Models, dict[str, AdditionalFields]]:
+        """The mapped classes, and the columns that plugins and options added to them; an option may redefine one."""
+        further = {name: mixin for p in self._plugins for name, mixin in p.tables.items()}
+        additional: dict[str, AdditionalFields] = {}
+        for extends in (*(p.extends for p in self._plugins), config.additional_fields):
+            for table, columns in extends.items():
+                additional[table] = {**additional.get(table, {}), **columns}
+        self._models = models.build_models(db, config, self._user_model, further, additional)
+        return self._models, additional
 
     def _api(self, find_state: Callable[[], AuthState]) -> API:
         return API((endpoint.name for routes in self._endpoints for endpoint in routes), find_state)

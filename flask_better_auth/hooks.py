@@ -54,6 +54,12 @@ class Hooks:
     ) -> None:
         self.before, self.after = _hooks(before), _hooks(after)
 
+    @classmethod
+    def joined(cls, several: Iterable[Hooks]) -> Hooks:
+        """Several as one, in their order."""
+        several = tuple(several)
+        return cls([hook for one in several for hook in one.before], [hook for one in several for hook in one.after])
+
 
 def _hooks(given: Handler | Hook | Iterable[Handler | Hook]) -> tuple[Hook, ...]:
     if isinstance(given, Hook):
@@ -74,7 +80,8 @@ class Around:
 
     Args:
         before: called with the data (for a delete: the row) and the call. ``False`` cancels the operation; a dict is
-            merged into the data.
+            merged into the data. Where there are several, each sees what earlier ones made of a new row, and of an
+            update what it was at first.
         after: called with the row and the call, once the transaction is committed.
     """
 
@@ -103,15 +110,26 @@ class DatabaseHooks:
         unknown = set(tables).difference(("user", "session", "account", "verification"))
         if unknown:
             raise ConfigError(f"DatabaseHooks({unknown.pop()}=...): user, session, account and verification have hooks")
-        self._tables = {name: _table_hooks(name, given) for name, given in tables.items()}
+        self._around: dict[tuple[str, str], tuple[Around, ...]] = {}
+        for name, given in tables.items():
+            hooks = _table_hooks(name, given)
+            for operation in ("create", "update", "delete"):
+                around: Around = getattr(hooks, operation)
+                if around.before or around.after:
+                    self._around[name, operation] = (around,)
 
-    def around(self, table: str, operation: Operation) -> Around | None:
-        """The hooks around one operation, or nothing."""
-        hooks = self._tables.get(table)
-        if hooks is None:
-            return None
-        around: Around = getattr(hooks, operation)
-        return around if around.before or around.after else None
+    @classmethod
+    def joined(cls, several: Iterable[DatabaseHooks]) -> DatabaseHooks:
+        """Several as one, in their order."""
+        made = cls()
+        for one in several:
+            for key, around in one._around.items():
+                made._around[key] = (*made._around.get(key, ()), *around)
+        return made
+
+    def around(self, table: str, operation: Operation) -> tuple[Around, ...]:
+        """The hooks around one operation."""
+        return self._around.get((table, operation), ())
 
 
 def _table_hooks(table: str, given: TableHooks | Mapping[str, Any]) -> TableHooks:

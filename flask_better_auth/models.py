@@ -1,9 +1,8 @@
-"""The four core tables: mixins, the columns that options add, and the models built on the application's metadata."""
+"""The tables: mixins, the columns that options and plugins add, and the models built on the application's metadata."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +14,12 @@ from sqlalchemy.orm import Mapped, backref, declared_attr, mapped_column, relati
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from . import clock
-from .config import AdditionalField, AdditionalFields, AuthConfig
+from .config import LONGEST_KEY, AdditionalField, AdditionalFields, AuthConfig
 from .crypto import random_string
 from .errors import ConfigError
 from .wire import wire_name
 
-CORE_TABLES = ("user", "session", "account", "verification")
+_MODELS = "better_auth_models"
 _NAMING = "better_auth_naming"
 _RETURNED = "better_auth_returned"
 
@@ -28,13 +27,14 @@ _RETURNED = "better_auth_returned"
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware time in UTC on every database, whatever its driver returns and whatever its server's time zone is."""
 
-    impl = DateTime(timezone=True)
+    # Alembic writes ``<module>.<repr>`` into a migration, and imports nothing but SQLAlchemy there: the stock type says
+    # all that a migration has to know. The dialect is loaded wherever this module is.
+    __module__ = "sqlalchemy.types"
+    impl = DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=3), "mysql", "mariadb")
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        if dialect.name in ("mysql", "mariadb"):
-            return dialect.type_descriptor(mysql.DATETIME(fsp=3))
-        return dialect.type_descriptor(DateTime(timezone=True))
+    def __repr__(self) -> str:
+        return "DateTime(timezone=True).with_variant(sa.dialects.mysql.DATETIME(fsp=3), 'mysql', 'mariadb')"
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
@@ -51,7 +51,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 #: Compared byte by byte: MariaDB's default collation would find ``token`` for ``Token``, and ``a@x`` for ``ä@x``.
-KEY = String(255).with_variant(mysql.VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+KEY = String(LONGEST_KEY).with_variant(
+    mysql.VARCHAR(LONGEST_KEY, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
+)
 #: MariaDB's TEXT ends at 64 KiB, which a larger ``max_body`` would exceed.
 TEXT = Text().with_variant(mysql.MEDIUMTEXT(charset="utf8mb4"), "mysql", "mariadb")
 _TYPES: dict[str, TypeEngine[Any]] = {
@@ -70,29 +72,38 @@ def column_name(metadata: MetaData, attribute: str) -> str:
     return wire_name(attribute) if metadata.info.get(_NAMING) == "camelCase" else attribute
 
 
-def _column(cls: Any, name: str, type_: TypeEngine[Any], *args: Any, returned: bool = True, **options: Any) -> Any:
+def _column(
+    cls: Any, name: str, type_: TypeEngine[Any], *, returned: bool = True, references: str | None = None, **options: Any
+) -> Any:
+    foreign = []
+    if references is not None:
+        key = inspect(cls.metadata.info[_MODELS][references]).column_attrs["id"].columns[0]
+        foreign = [ForeignKey(key, ondelete="CASCADE")]
     return mapped_column(
-        column_name(cls.metadata, name), type_, *args, info={_RETURNED: returned}, **{"nullable": False, **options}
+        column_name(cls.metadata, name), type_, *foreign, info={_RETURNED: returned}, **{"nullable": False, **options}
     )
 
 
-def _attribute(name: str, type_: TypeEngine[Any], **options: Any) -> Any:
-    """A column of a mixin; its name is decided by the metadata of the class that takes the mixin in."""
+def attribute(name: str, type_: TypeEngine[Any], **options: Any) -> Any:
+    """A column of a mixin; what it is called is decided by the metadata of the class that takes the mixin in.
 
+    Args:
+        name: the attribute's, in snake_case.
+        type_: of the column; ``KEY`` for what is looked up, ``TEXT`` for other texts, ``UtcDateTime()`` for times.
+        options: of ``mapped_column`` (``nullable=False`` unless said), and ``returned=False`` for what must not leave
+            the server, ``references="user"`` for the identifier of a row of another of our tables, with which this
+            one goes.
+    """
     return declared_attr(lambda cls: _column(cls, name, type_, **options))
 
 
-class _Row:
-    """What every mixin has: the identifier, the two times, and a text form that gives nothing away."""
+class TableMixin:
+    """What every table has: the identifier, and a text form that gives nothing away. Plugins begin theirs with it."""
 
     if TYPE_CHECKING:
         id: Mapped[str]
-        created_at: Mapped[datetime]
-        updated_at: Mapped[datetime]
     else:
-        id = _attribute("id", KEY, primary_key=True, default=random_string)
-        created_at = _attribute("created_at", UtcDateTime(), default=clock.now)
-        updated_at = _attribute("updated_at", UtcDateTime(), default=clock.now, onupdate=clock.now)
+        id = attribute("id", KEY, primary_key=True, default=random_string)
 
     def __repr__(self) -> str:
         identity = inspect(self).identity
@@ -103,7 +114,18 @@ class _Row:
         return {name: getattr(self, name) for name in returned_columns(type(self))}
 
 
-class UserMixin(_Row):
+class TimesMixin:
+    """When a row was made and last changed, for tables that keep it."""
+
+    if TYPE_CHECKING:
+        created_at: Mapped[datetime]
+        updated_at: Mapped[datetime]
+    else:
+        created_at = attribute("created_at", UtcDateTime(), default=clock.now)
+        updated_at = attribute("updated_at", UtcDateTime(), default=clock.now, onupdate=clock.now)
+
+
+class UserMixin(TableMixin, TimesMixin):
     """The ``user`` table. Take it in by an own model to add columns: ``class User(UserMixin, db.Model)``."""
 
     is_authenticated = True
@@ -114,13 +136,13 @@ class UserMixin(_Row):
         email_verified: Mapped[bool]
         image: Mapped[str | None]
     else:
-        name = _attribute("name", TEXT)
-        email = _attribute("email", KEY, unique=True)
-        email_verified = _attribute("email_verified", Boolean(), default=False)
-        image = _attribute("image", TEXT, nullable=True)
+        name = attribute("name", TEXT)
+        email = attribute("email", KEY, unique=True)
+        email_verified = attribute("email_verified", Boolean(), default=False)
+        image = attribute("image", TEXT, nullable=True)
 
 
-class SessionMixin(_Row):
+class SessionMixin(TableMixin, TimesMixin):
     """The ``session`` table: one signed-in browser or device."""
 
     if TYPE_CHECKING:
@@ -130,13 +152,14 @@ class SessionMixin(_Row):
         ip_address: Mapped[str | None]
         user_agent: Mapped[str | None]
     else:
-        token = _attribute("token", KEY, unique=True)
-        expires_at = _attribute("expires_at", UtcDateTime())
-        ip_address = _attribute("ip_address", TEXT, nullable=True)
-        user_agent = _attribute("user_agent", TEXT, nullable=True)
+        user_id = attribute("user_id", KEY, references="user", index=True)
+        token = attribute("token", KEY, unique=True)
+        expires_at = attribute("expires_at", UtcDateTime())
+        ip_address = attribute("ip_address", TEXT, nullable=True)
+        user_agent = attribute("user_agent", TEXT, nullable=True)
 
 
-class AccountMixin(_Row):
+class AccountMixin(TableMixin, TimesMixin):
     """The ``account`` table: one way a user can sign in."""
 
     if TYPE_CHECKING:
@@ -151,18 +174,19 @@ class AccountMixin(_Row):
         scope: Mapped[str | None]
         password: Mapped[str | None]
     else:
-        account_id = _attribute("account_id", KEY)
-        provider_id = _attribute("provider_id", KEY)
-        access_token = _attribute("access_token", TEXT, nullable=True, returned=False)
-        refresh_token = _attribute("refresh_token", TEXT, nullable=True, returned=False)
-        id_token = _attribute("id_token", TEXT, nullable=True, returned=False)
-        access_token_expires_at = _attribute("access_token_expires_at", UtcDateTime(), nullable=True, returned=False)
-        refresh_token_expires_at = _attribute("refresh_token_expires_at", UtcDateTime(), nullable=True, returned=False)
-        scope = _attribute("scope", TEXT, nullable=True)
-        password = _attribute("password", TEXT, nullable=True, returned=False)
+        user_id = attribute("user_id", KEY, references="user", index=True)
+        account_id = attribute("account_id", KEY)
+        provider_id = attribute("provider_id", KEY)
+        access_token = attribute("access_token", TEXT, nullable=True, returned=False)
+        refresh_token = attribute("refresh_token", TEXT, nullable=True, returned=False)
+        id_token = attribute("id_token", TEXT, nullable=True, returned=False)
+        access_token_expires_at = attribute("access_token_expires_at", UtcDateTime(), nullable=True, returned=False)
+        refresh_token_expires_at = attribute("refresh_token_expires_at", UtcDateTime(), nullable=True, returned=False)
+        scope = attribute("scope", TEXT, nullable=True)
+        password = attribute("password", TEXT, nullable=True, returned=False)
 
 
-class VerificationMixin(_Row):
+class VerificationMixin(TableMixin, TimesMixin):
     """The ``verification`` table: single-use secrets, what each is for and what it proves."""
 
     if TYPE_CHECKING:
@@ -170,23 +194,9 @@ class VerificationMixin(_Row):
         value: Mapped[str]
         expires_at: Mapped[datetime]
     else:
-        identifier = _attribute("identifier", KEY, index=True)
-        value = _attribute("value", TEXT)
-        expires_at = _attribute("expires_at", UtcDateTime())
-
-
-@dataclass(frozen=True)
-class Models:
-    """The classes that are mapped to the core tables in one metadata."""
-
-    user: type[Any]
-    session: type[Any]
-    account: type[Any]
-    verification: type[Any]
-
-    def __getitem__(self, table: str) -> type[Any]:
-        model: type[Any] = getattr(self, table)
-        return model
+        identifier = attribute("identifier", KEY, index=True)
+        value = attribute("value", TEXT)
+        expires_at = attribute("expires_at", UtcDateTime())
 
 
 def own_columns(model: type[Any]) -> tuple[str, ...]:
@@ -201,16 +211,35 @@ def returned_columns(model: type[Any]) -> tuple[str, ...]:
     return tuple(name for name in own_columns(model) if mapper.column_attrs[name].columns[0].info[_RETURNED])
 
 
-def build_models(db: SQLAlchemy, config: AuthConfig, user_model: type[Any] | None = None) -> Models:
-    """Map the core tables in the metadata of ``db``, once; a later call finds them there.
+Models = Mapping[str, type[Any]]
+
+_CORE: Mapping[str, type[TableMixin]] = {
+    "user": UserMixin,
+    "session": SessionMixin,
+    "account": AccountMixin,
+    "verification": VerificationMixin,
+}
+CORE_TABLES = tuple(_CORE)
+
+
+def build_models(
+    db: SQLAlchemy,
+    config: AuthConfig,
+    user_model: type[Any] | None = None,
+    further: Mapping[str, type[TableMixin]] | None = None,
+    additional: Mapping[str, AdditionalFields] | None = None,
+) -> Models:
+    """Map our tables in the metadata of ``db``, each once; a later call finds them there.
 
     Args:
         db: the application's Flask-SQLAlchemy, or the extension's own.
-        config: naming, prefix, bind key and additional fields.
+        config: naming, prefix and bind key.
         user_model: the application's own class, a subclass of ``UserMixin``.
+        further: tables beyond the core, each with its mixin.
+        additional: columns beyond the mixins', by table.
 
     Raises:
-        ConfigError: ``user_model`` lacks a column, or was mapped under another naming.
+        ConfigError: ``user_model`` lacks a column, or was mapped under another naming; a column for no table.
     """
     bind_key = getattr(user_model, "__bind_key__", config.bind_key)
     base: Any = type("AuthModel", (db.Model,), {"__abstract__": True, "__bind_key__": bind_key})
@@ -218,12 +247,19 @@ def build_models(db: SQLAlchemy, config: AuthConfig, user_model: type[Any] | Non
     if user_model is not None:
         _check_user_model(user_model, config)
     metadata.info.setdefault(_NAMING, config.naming)
-    models: Models | None = metadata.info.get("better_auth_models")
-    if models is None or (user_model is not None and models.user is not user_model):
-        models = _map(base, config, user_model)
-        metadata.info["better_auth_models"] = models
-    for table in CORE_TABLES:
-        add_columns(models[table], config.additional_fields(table))
+    models: dict[str, type[Any]] = metadata.info.setdefault(_MODELS, {})
+    if user_model is not None and models.get("user") is not user_model:
+        models.clear()
+        models["user"] = user_model
+    for table, mixin in {**_CORE, **(further or {})}.items():
+        if table not in models:
+            models[table] = _map(base, config, table, mixin)
+            if table in ("session", "account"):
+                _relate(models["user"], models[table], table + "s")
+    for table, columns in (additional or {}).items():
+        if table not in models:
+            raise ConfigError(f"there is no table {table!r} to add {', '.join(columns)} to")
+        add_columns(models[table], columns)
     return models
 
 
@@ -239,22 +275,17 @@ def _check_user_model(user_model: type[Any], config: AuthConfig) -> None:
         )
 
 
-def _map(base: type[Any], config: AuthConfig, user_model: type[Any] | None) -> Models:
-    def model(name: str, mixin: type[Any], **attributes: Any) -> type[Any]:
-        return type(name, (mixin, base), {"__tablename__": config.table_prefix + name.lower(), **attributes})
+def _map(base: type[Any], config: AuthConfig, table: str, mixin: type[TableMixin]) -> type[Any]:
+    name = "".join(word.capitalize() for word in table.split("_"))
+    stored = config.table_prefix + column_name(base.metadata, table)
+    return type(name, (mixin, base), {"__tablename__": stored})
 
-    user = user_model or model("User", UserMixin)
-    key = inspect(user).column_attrs["id"].columns[0]
 
-    owner = declared_attr(lambda cls: _column(cls, "user_id", KEY, ForeignKey(key, ondelete="CASCADE"), index=True))
-    session = model("Session", SessionMixin, user_id=owner)
-    account = model("Account", AccountMixin, user_id=owner)
-    for name, child in (("sessions", session), ("accounts", account)):
-        if not hasattr(user, name):  # an own model may use the word for something else
-            # children go with their user even where the database leaves foreign keys unchecked, as SQLite does
-            relation = relationship(user, backref=backref(name, cascade="all, delete-orphan"))
-            inspect(child).add_property("user", relation)
-    return Models(user, session, account, model("Verification", VerificationMixin))
+def _relate(user: type[Any], child: type[Any], name: str) -> None:
+    """``user.sessions`` and ``session.user``; children go with their user even where the database leaves foreign keys
+    unchecked, as SQLite does."""
+    if not hasattr(user, name):  # an own model may use the word for something else
+        inspect(child).add_property("user", relationship(user, backref=backref(name, cascade="all, delete-orphan")))
 
 
 def add_columns(model: type[Any], additional: AdditionalFields) -> None:
@@ -270,7 +301,8 @@ def add_columns(model: type[Any], additional: AdditionalFields) -> None:
             returned=spec.returned,
             nullable=not spec.required,
             unique=spec.unique or None,
-            index=spec.index or None,
+            # an index, unlike a constraint, has a name everywhere, which migrations need to add and to drop it
+            index=spec.unique or spec.index or None,
         ).column
         # not by setattr, which maps nothing where the base class is a DeclarativeBaseNoMeta
         model.__table__.append_column(added)

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
-from flask import Blueprint, Response, current_app, got_request_exception, request
+from flask import Blueprint, Request, Response, current_app, got_request_exception, request
 from flask.blueprints import BlueprintSetupState
 from sqlalchemy import exc
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -19,6 +19,7 @@ from .context import AuthState, Call, Reply
 from .dispatch import dispatch
 from .endpoint import JSON, Bound, Endpoint
 from .errors import APIError, CoreErrors
+from .hooks import reply_of
 
 #: Flask endpoint of everything below the base path that no endpoint answers.
 _NOWHERE = "_nowhere"
@@ -74,23 +75,20 @@ def _view(bound: Bound) -> Callable[..., Response]:
 
 
 def _nowhere(path: str = "") -> Response:
-    asks = "Origin" in request.headers and "Access-Control-Request-Method" in request.headers
-    # an empty 204 lets flask-cors complete a preflight; a 404 would break every cross-origin client
-    response = responses.empty(204 if request.method == "OPTIONS" and asks else 404)
-    return _hardened(current_app.extensions["better_auth"], response)
+    return serve(current_app.extensions["better_auth"], None, {})
 
 
-def serve(state: AuthState, bound: Bound, params: dict[str, str]) -> Response:
-    """Answer the current request by an endpoint: nothing that an application's code raises becomes a traceback."""
-    endpoint = bound.endpoint
-    call = Call(state, endpoint, request._get_current_object())  # type: ignore[attr-defined]  # the object behind the proxy
+def serve(state: AuthState, bound: Bound | None, params: dict[str, str]) -> Response:
+    """Answer the current request by an endpoint, or as a path that has none: nothing that an application's code raises
+    becomes a traceback."""
+    current: Request = request._get_current_object()  # type: ignore[attr-defined]  # the object behind the proxy
+    if bound is not None and (current.method == "HEAD" or not _is_canonical(current)):
+        bound = None  # Werkzeug adds HEAD to every GET
+    endpoint = bound.endpoint if bound is not None else None
+    call = Call(state, endpoint, current)
     call.params = params
     try:
         response = _answer(call, bound)
-        if response.status_code < 500:
-            for line in call.cookies.lines():
-                response.headers.add("Set-Cookie", line)
-        responses.merge(response.headers, call.headers)
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
         state.app.logger.exception("better-auth: the database is away")
         response = responses.of_error(APIError(CoreErrors.SERVICE_UNAVAILABLE, headers={"Retry-After": "5"}))
@@ -111,18 +109,50 @@ def _finish(call: Call) -> None:
         call.finish()
 
 
-def _answer(call: Call, bound: Bound) -> Response:
-    state, endpoint = call.state, bound.endpoint
-    rule = str(call.request.url_rule).removesuffix("/")
-    if call.request.method == "HEAD" or not _is_canonical(rule):  # Werkzeug adds HEAD to every GET
-        return responses.empty(404)
-    if {endpoint.path, rule.removeprefix(state.config.base_path)}.intersection(state.config.disabled_paths):
+def _answer(call: Call, bound: Bound | None) -> Response:
+    """The answer, and around it what plugins have to say of every request."""
+    disabled = call.config.disabled_paths
+    if disabled and bound is not None and _paths(call, bound.endpoint).intersection(disabled):
         return responses.Answer("Not Found", 404, content_type="text/plain;charset=UTF-8")
+    for plugin in call.state.plugins:
+        instead = plugin.on_request(call)
+        if isinstance(instead, Response):
+            return instead
+        if instead is not None:
+            call.request = instead
+    response = _respond(call, bound)
+    for plugin in call.state.plugins:
+        replaced = plugin.on_response(call, response)
+        if replaced is not None:
+            return replaced
+    return response
+
+
+def _paths(call: Call, endpoint: Endpoint) -> set[str | None]:
+    """The path of an endpoint, and that by which it was reached."""
+    return {endpoint.path, _rule(call.request).removeprefix(call.config.base_path)}
+
+
+def _rule(request: Request) -> str:
+    return str(request.url_rule).removesuffix("/")
+
+
+def _respond(call: Call, bound: Bound | None) -> Response:
+    if bound is None:
+        headers = call.request.headers
+        asks = "Origin" in headers and "Access-Control-Request-Method" in headers
+        # an empty 204 lets flask-cors complete a preflight; a 404 would break every cross-origin client
+        return responses.empty(204 if call.request.method == "OPTIONS" and asks else 404)
     try:
-        state.base_url(call.request)
-        return responses.of_reply(_serve(call, bound), endpoint)
+        call.state.base_url(call.request)
+        response = responses.of_reply(_serve(call, bound), bound.endpoint)
     except APIError as error:
-        return responses.of_error(error, endpoint)
+        response = responses.of_error(error, bound.endpoint)
+    if response.status_code < 500:
+        for line in call.cookies.lines():
+            response.headers.add("Set-Cookie", line)
+    responses.merge(response.headers, call.headers)
+    return response
 
 
 def _serve(call: Call, bound: Bound) -> Reply:
@@ -134,10 +164,15 @@ def _serve(call: Call, bound: Bound) -> Reply:
     if call.request.method not in _SAFE_METHODS:
         guards.origin(call)
         guards.targets(call, body)
+    for plugin in call.state.plugins:
+        for middleware in plugin.middlewares:
+            result = middleware.handler(call) if middleware.applies(call) else None
+            if result is not None:
+                return reply_of(result)
     return dispatch(call, bound, wire.to_python_names(body, bound.body_names))
 
 
-def _is_canonical(rule: str) -> bool:
+def _is_canonical(request: Request) -> bool:
     """Whether the path came as the rule spells it: as limits, hooks and ``disabled_paths`` know it (SECURITY T7).
 
     Werkzeug decodes ``/%6Fk`` and drops the second slash of ``//api`` before it routes; the raw path is in the environ
@@ -147,7 +182,7 @@ def _is_canonical(rule: str) -> bool:
     path = _SCHEME.sub("/", raw.partition("?")[0])
     if "%" not in path and "//" not in path:
         return True
-    wanted = rule.split("/")[1:]
+    wanted = _rule(request).split("/")[1:]
     sent = path.removesuffix("/").split("/")[-len(wanted) :]
     fits = len(sent) == len(wanted) and all(w == s or w.startswith("<") for w, s in zip(wanted, sent, strict=True))
     return fits and "//" not in path

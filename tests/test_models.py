@@ -205,7 +205,7 @@ def test_tables_of_a_bind_are_made_and_used_there(database_url: str, tmp_path: A
 
 def test_models_are_built_once_per_metadata(site: Site) -> None:
     config = site.app.extensions["better_auth"].config
-    assert build_models(site.db, config).user is site.auth.User
+    assert build_models(site.db, config)["user"] is site.auth.User
 
 
 def test_two_applications_share_one_database_object(database_url: str) -> None:

@@ -7,12 +7,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .. import wire
-from ..config import AdditionalField
+from ..config import LONGEST_KEY, AdditionalField
 from ..context import Call
 from ..errors import APIError, CoreErrors
 
-#: What an indexed text column holds on every database.
-_KEY = 255
 #: What a column of 32 bits holds; with ``bigint`` what JavaScript counts exactly.
 _INT, _BIGINT = 2**31, 2**53
 
@@ -31,7 +29,7 @@ def read(call: Call, table: str, body: Mapping[str, Any], *, creating: bool, tru
         APIError: ``FIELD_NOT_ALLOWED``, ``MISSING_FIELD`` or ``VALIDATION_ERROR``.
     """
     found: dict[str, Any] = {}
-    for name, field in call.config.additional_fields(table).items():
+    for name, field in call.state.additional_fields(table).items():
         value = body.get(name, ...)
         if not field.input and not trusted:
             if value is not ... and value and not (creating and field.default is not None):
@@ -49,7 +47,7 @@ def with_defaults(call: Call, table: str, values: Mapping[str, Any]) -> dict[str
     """``values`` and the defaults of the additional fields that it says nothing of; null says something."""
     missing = {
         name: field.default() if callable(field.default) else field.default
-        for name, field in call.config.additional_fields(table).items()
+        for name, field in call.state.additional_fields(table).items()
         if name not in values and field.default is not None
     }
     return {**values, **missing}
@@ -59,8 +57,8 @@ def _checked(name: str, field: AdditionalField, value: Any) -> Any:
     if value is None and not field.required:
         return None
     converted = ... if value is None else _converted(field, value)
-    if isinstance(converted, str) and (field.unique or field.index) and len(converted) > _KEY:
-        raise wire.invalid(f"[body.{wire.wire_name(name)}] Too big: expected string to have <={_KEY} characters")
+    if isinstance(converted, str) and (field.unique or field.index) and len(converted) > LONGEST_KEY:
+        raise wire.invalid(f"[body.{wire.wire_name(name)}] Too big: expected string to have <={LONGEST_KEY} characters")
     if converted is ...:
         kind = "string" if isinstance(field.type, tuple) else field.type
         raise wire.invalid(f"[body.{wire.wire_name(name)}] {wire.expected(kind, wire.js_type(value))}")
@@ -69,7 +67,7 @@ def _checked(name: str, field: AdditionalField, value: Any) -> Any:
             field.validator(converted)
         except ValueError as error:
             raise wire.invalid(str(error) or CoreErrors.VALIDATION_ERROR.message) from None
-    return converted
+    return converted if field.transform is None else field.transform(converted)
 
 
 def _converted(field: AdditionalField, value: Any) -> Any:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any, cast
 
 from flask_sqlalchemy import SQLAlchemy
@@ -22,6 +23,7 @@ from .. import clock
 from ..context import Call, Record
 from ..crypto import random_string
 from ..errors import TransactionConflict
+from ..hooks import Operation
 from . import fields
 
 #: Units that are open around the current code, outermost first: a hook may call ``auth.api`` from inside one.
@@ -89,7 +91,7 @@ def _own(call: Call) -> Iterator[Session]:
     try:
         with session.begin():
             if waits:
-                _limit_waiting(session, call.state.models.user)
+                _limit_waiting(session, call.state.models["user"])
             yield session
     except exc.DBAPIError as error:
         if waits and _error_codes(error) & _LOCK_TIMEOUTS:
@@ -100,7 +102,7 @@ def _own(call: Call) -> Iterator[Session]:
 @contextmanager
 def _joined(call: Call) -> Iterator[Session]:
     session = call.db
-    connection = session.connection(bind_arguments={"mapper": inspect(call.state.models.user)})
+    connection = session.connection(bind_arguments={"mapper": inspect(call.state.models["user"])})
     if connection.dialect.name == "sqlite" and not _driver_in_transaction(connection):
         # pysqlite opens no transaction for a SAVEPOINT, and releasing the outermost one would commit
         connection.exec_driver_sql("BEGIN")
@@ -140,7 +142,7 @@ def _check_conflict(call: Call, session: Session) -> bool:
     Raises:
         TransactionConflict: it would wait for ever, or commit what is not its own.
     """
-    bind = session.get_bind(mapper=inspect(call.state.models.user))
+    bind = session.get_bind(mapper=inspect(call.state.models["user"]))
     held = _held(call.state.db, bind)
     if held is None:
         return False
@@ -232,7 +234,7 @@ def reading(call: Call) -> Iterator[Connection]:
 
     It is one of our own. Where there is none to be had, because the application holds the only one, it is that.
     """
-    bind = call.db.get_bind(mapper=inspect(call.state.models.user))
+    bind = call.db.get_bind(mapper=inspect(call.state.models["user"]))
     held = bind if isinstance(bind, Connection) else _held(call.state.db, bind) if _is_exhausted(bind) else None
     with _hiding_parameters():
         if held is not None:
@@ -250,10 +252,13 @@ def _is_exhausted(engine: Engine) -> bool:
 
 
 def _reader(call: Call, engine: Engine) -> Engine:
-    """The engine for reads: in autocommit, where that saves a BEGIN and a ROLLBACK (on MariaDB it would add two)."""
+    """The engine for reads: in autocommit, where that saves a BEGIN and a ROLLBACK.
+
+    On MariaDB it would add two statements, on SQLite two PRAGMAs; and there a SELECT opens no transaction.
+    """
     reader = call.state.readers.get(engine)
     if reader is None:
-        plain = engine.dialect.name in ("mysql", "mariadb")
+        plain = engine.dialect.name in ("mysql", "mariadb", "sqlite")
         reader = engine if plain else engine.execution_options(isolation_level="AUTOCOMMIT")
         call.state.readers[engine] = reader
     return reader
@@ -279,12 +284,12 @@ def create(call: Call, table: str, data: Mapping[str, Any], *, given: Sequence[A
         Outdated: a condition no longer holds.
     """
     spec = call.state.tables[table]
-    around = call.state.database_hooks.around(table, "create")
-    values = dict(data)
-    if around is not None and around.before is not None and not _merge(values, around.before(dict(values), call)):
+    changed = _before(call, table, "create", data)
+    if changed is None:
         return None
     now = clock.now()
-    values = fields.with_defaults(call, table, {"id": random_string(), "created_at": now, "updated_at": now, **values})
+    made = {"id": random_string(), "created_at": now, "updated_at": now, **changed}
+    values = fields.with_defaults(call, table, made)
     record = Record((name, values.get(name)) for name in spec.columns)
     session = _unit_of(call)
     if given:
@@ -296,7 +301,7 @@ def create(call: Call, table: str, data: Mapping[str, Any], *, given: Sequence[A
             raise Outdated
     else:
         session.execute(sql_insert(spec.model), [dict(record)])
-    _after(call, around, record)
+    _after(call, table, "create", record)
     return record
 
 
@@ -314,18 +319,18 @@ def update(call: Call, table: str, row: Record, data: Mapping[str, Any], *given:
         The row as it is now; nothing, if it is gone, a condition no longer holds, or a hook cancelled the change.
     """
     spec = call.state.tables[table]
-    around = call.state.database_hooks.around(table, "update")
-    values = dict(data)
-    if around is not None and around.before is not None and not _merge(values, around.before(dict(values), call)):
+    values = _before(call, table, "update", data)
+    if values is None:
         return None
-    values = {"updated_at": clock.now(), **values}
+    if "updated_at" in spec.columns:
+        values.setdefault("updated_at", clock.now())
     statement = sql_update(spec.model).where(spec.columns["id"] == row.id, *given).values(values)
     result = _unit_of(call).execute(statement, execution_options={"synchronize_session": False})
     if result.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for an UPDATE
         return None
     changed = Record({**row, **values})
     after_commit(call, lambda: _refresh(call, spec.model, changed.id, values))
-    _after(call, around, changed)
+    _after(call, table, "update", changed)
     return changed
 
 
@@ -344,14 +349,13 @@ def delete(call: Call, table: str, row: Record, *given: Any) -> bool:
         Whether this call deleted it: of two at once, one does.
     """
     spec = call.state.tables[table]
-    around = call.state.database_hooks.around(table, "delete")
-    if around is not None and around.before is not None and around.before(dict(row), call) is False:
+    if _before(call, table, "delete", row) is None:
         return False
     statement = sql_delete(spec.model).where(spec.columns["id"] == row.id, *given)
     result = _unit_of(call).execute(statement, execution_options={"synchronize_session": False})
     if result.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for a DELETE
         return False
-    _after(call, around, row)
+    _after(call, table, "delete", row)
     return True
 
 
@@ -362,8 +366,7 @@ def delete_all(call: Call, table: str, *given: Any) -> list[Record]:
         The rows that this call deleted: of two at once, one gets a row.
     """
     spec, session = call.state.tables[table], _unit_of(call)
-    around = call.state.database_hooks.around(table, "delete")
-    asks = around is not None and around.before is not None
+    asks = any(around.before for around in call.state.database_hooks.around(table, "delete"))
     columns = spec.columns.values()
     if asks or not session.connection(bind_arguments={"mapper": inspect(spec.model)}).dialect.delete_returning:
         found = map(spec.record, session.execute(select(*columns).where(*given).with_for_update()).all())
@@ -372,7 +375,7 @@ def delete_all(call: Call, table: str, *given: Any) -> list[Record]:
     deleted = session.execute(statement, execution_options={"synchronize_session": False}).all()
     gone = [spec.record(row) for row in deleted]
     for row in gone:
-        _after(call, around, row)
+        _after(call, table, "delete", row)
     return gone
 
 
@@ -382,17 +385,23 @@ def _unit_of(call: Call) -> Session:
     return call.unit
 
 
-def _merge(values: dict[str, Any], verdict: Any) -> bool:
-    if verdict is False:
-        return False
-    if isinstance(verdict, Mapping):
-        values.update(verdict)
-    return True
+def _before(call: Call, table: str, operation: Operation, data: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What before hooks make of the data; nothing, if one of them cancels."""
+    values = dict(data)
+    for around in call.state.database_hooks.around(table, operation):
+        if around.before is not None:
+            verdict = around.before(dict(values if operation == "create" else data), call)
+            if verdict is False:
+                return None
+            if isinstance(verdict, Mapping):
+                values.update(verdict)
+    return values
 
 
-def _after(call: Call, around: Any, record: Record) -> None:
-    if around is not None and around.after is not None:
-        after_commit(call, lambda: around.after(record, call))
+def _after(call: Call, table: str, operation: Operation, record: Record) -> None:
+    for around in call.state.database_hooks.around(table, operation):
+        if around.after is not None:
+            after_commit(call, partial(around.after, record, call))
 
 
 def _refresh(call: Call, model: type[Any], identity: str, values: Mapping[str, Any]) -> None:

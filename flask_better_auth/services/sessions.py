@@ -86,6 +86,16 @@ def _find(call: Call, token: str) -> Iterator[tuple[Record, Record]]:
         yield session.record(row[:width]), user.record(row[width:])
 
 
+def _token(call: Call) -> str | None:
+    """The token that the caller sent; what a plugin reads off the request counts before the cookie."""
+    for plugin in call.state.plugins:
+        token = plugin.session_token(call)
+        if token is not None:
+            return token
+    jar = call.state.cookies
+    return jar.read(call.request.cookies, jar.session_token)
+
+
 def load(call: Call, *, refresh: bool = True, writing: bool | None = None, find: Finder = _find) -> bool:
     """Find the caller's session by the cookie, and extend it when that is due.
 
@@ -105,9 +115,8 @@ def load(call: Call, *, refresh: bool = True, writing: bool | None = None, find:
         return True
     if writing is None:
         writing = not call.config.session.defer_session_refresh
-    jar = call.state.cookies
-    token = jar.read(call.request.cookies, jar.session_token)
-    if token is None:
+    token = _token(call)
+    if not token:
         return False
     for session, user in list(find(call, token)):
         if session.token != token:

@@ -48,7 +48,7 @@ def sign_up_email(call: Call) -> Reply:
         raise APIError(CoreErrors.EMAIL_PASSWORD_SIGN_UP_DISABLED)
     call.state.passwords.check_length(body["password"])
     data = _user_data(call, trusted=False)
-    existing = users.find_by_email(call, data["email"])
+    existing = users.find(call, "email", data["email"])
     if existing is not None and options.auto_sign_in:
         raise APIError(CoreErrors.USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL)
     password_hash = call.state.passwords.hash(body["password"])
@@ -59,8 +59,13 @@ def sign_up_email(call: Call) -> Reply:
             user = users.create(call, data, password_hash)
             if options.auto_sign_in:
                 remember = body.get("remember_me") is not False
-                session = sign_in.complete(call, user, method="credential", remember=remember)
-                return Reply({"token": session.token, "user": user})
+                return sign_in.complete(
+                    call,
+                    user,
+                    lambda session: Reply({"token": session.token, "user": user}),
+                    method="credential",
+                    remember=remember,
+                )
     except APIError as error:
         if error.code == CoreErrors.FAILED_TO_CREATE_SESSION.code:
             raise APIError(CoreErrors.FAILED_TO_CREATE_SESSION, status=400) from error

@@ -76,7 +76,7 @@ def update_user(call: Call) -> Reply:
 
 def _update_by_server(call: Call, user_id: str, data: dict[str, Any]) -> Reply:
     given = wire.load(_by_server, data, "data")
-    known = {*_by_server.fields, *call.config.additional_fields("user")}
+    known = {*_by_server.fields, *call.state.additional_fields("user")}
     for name in given.keys() - known:
         raise APIError(CoreErrors.FIELD_NOT_ALLOWED, message=f"{name} is not allowed to be set")
     changes = {name: given[name] for name in _by_server.fields if name in given}
