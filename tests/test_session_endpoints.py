@@ -12,6 +12,7 @@ from sqlalchemy import update
 from test_statements import counted
 
 from flask_better_auth import APIError, DatabaseHooks, clock, signals
+from flask_better_auth.plugins import Username
 
 COOKIES = {"better-auth.session_token", "better-auth.session_data", "better-auth.dont_remember"}
 THEME = {"session": {"additional_fields": {"theme": {"required": False}, "rank": {"required": False, "input": False}}}}
@@ -250,6 +251,13 @@ def test_server_changes_any_user(make_auth: Callable[..., Site]) -> None:
     user = ada.session()["user"]
     assert (user["name"], user["plan"], user["emailVerified"]) == ("Countess", "gold", True)
     assert bob.session()["user"] == others
+
+
+def test_server_changes_columns_of_plugins_too(make_auth: Callable[..., Site]) -> None:
+    site = make_auth(plugins=[Username()])
+    ada = site.sign_up("ada")
+    site.api.update_user(user_id=ada.session()["user"]["id"], data={"username": "countess"})
+    assert ada.session()["user"]["username"] == "countess"
 
 
 def test_new_address_that_the_server_gives_is_not_proven_unless_it_says_so(site: Site) -> None:
