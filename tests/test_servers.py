@@ -276,7 +276,8 @@ def test_t9_nothing_is_left_in_a_thread_when_a_request_has_failed(make_auth: Cal
     def fail(*args: Any) -> None:
         raise Boom
 
-    site = make_auth(database_hooks=DatabaseHooks(session={"delete": {"before": fail}}))
+    hooks = DatabaseHooks(session={"delete": {"before": fail}})
+    site = make_auth(database_hooks=hooks, rate_limit={"enabled": False})
     site.app.testing = False  # exceptions become answers, as a server would send them
 
     @site.app.get("/whoami")
