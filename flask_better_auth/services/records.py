@@ -20,10 +20,11 @@ from sqlalchemy.orm import Session, SessionTransaction, attributes
 from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
 
 from .. import clock
-from ..context import Call, Record
+from ..context import AuthState, Call, Record
 from ..crypto import random_string
 from ..errors import TransactionConflict
 from ..hooks import Operation
+from ..models import references
 from . import fields
 
 #: Units that are open around the current code, outermost first: a hook may call ``auth.api`` from inside one.
@@ -287,6 +288,7 @@ def create(call: Call, table: str, data: Mapping[str, Any], *, given: Sequence[A
     now = clock.now()
     made = {"id": random_string(), "created_at": now, "updated_at": now, **changed}
     values = fields.with_defaults(call, table, made)
+    values |= {name: default() for name, default in spec.defaults.items() if name not in values}
     record = Record((name, values.get(name)) for name in spec.columns)
     session = _unit_of(call)
     if given:
@@ -332,7 +334,7 @@ def update(call: Call, table: str, row: Record, data: Mapping[str, Any], *given:
 
 
 def delete(call: Call, table: str, row: Record, *given: Any) -> bool:
-    """Delete a row that was read before.
+    """Delete a row that was read before, and what refers to it, which a database may leave behind.
 
     Returns:
         Whether this call deleted it: of two at once, one does.
@@ -344,8 +346,30 @@ def delete(call: Call, table: str, row: Record, *given: Any) -> bool:
     result = _unit_of(call).execute(statement, execution_options={"synchronize_session": False})
     if result.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for a DELETE
         return False
+    _delete_referring(call, table, [row.id])
     _after(call, table, "delete", row)
     return True
+
+
+def _delete_referring(call: Call, table: str, identities: Sequence[str]) -> None:
+    """Foreign keys do it where the database heeds them; SQLite does not unless the application asks for it."""
+    for child, column in call.state.once(_referring).get(table, ()):
+        spec = call.state.tables[child]
+        found = select(spec.columns["id"]).where(spec.columns[column].in_(identities))
+        orphans = _unit_of(call).scalars(found).all()
+        if orphans:
+            gone = sql_delete(spec.model).where(spec.columns["id"].in_(orphans))
+            _unit_of(call).execute(gone, execution_options={"synchronize_session": False})
+            _delete_referring(call, child, orphans)
+
+
+def _referring(state: AuthState) -> dict[str, list[tuple[str, str]]]:
+    """The columns that hold identifiers of each table's rows."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for parent, of in state.tables.items():
+        for child, spec in state.tables.items():
+            found.setdefault(parent, []).extend((child, name) for name in references(spec.model, of.model))
+    return found
 
 
 def _unit_of(call: Call) -> Session:

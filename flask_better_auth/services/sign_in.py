@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import signals
+from .. import signals, wire
 from ..context import Call, Record, Reply
 from . import records, sessions
 
@@ -41,6 +41,7 @@ def complete(
     for plugin in call.state.plugins:
         challenge = plugin.sign_in_gate(call, user, method)
         if challenge is not None:
+            challenge.output = wire.FREE  # the endpoint's schema speaks of a session
             return challenge
     with records.unit(call):
         session = sessions.create(call, user, remember=remember, given=given)
