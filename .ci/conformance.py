@@ -44,6 +44,8 @@ COVERED = {
         "password-reset-request-negative",
         "user-update",
     ],
+    "bearer": ["bearer-token"],
+    "bearer-signed": ["bearer-signed-only"],
     "cross-subdomain": ["cookies-cross-subdomain"],
     "csrf-off": ["csrf-check-disabled"],
     "deferred-refresh": ["session-deferred-refresh"],
@@ -54,6 +56,7 @@ COVERED = {
     "password-off": ["password-login-disabled"],
     "sign-up-off": ["sign-up-disabled"],
     "trusted-origins": ["trusted-origins-patterns"],
+    "username": ["username-sign-up-and-in"],
 }
 
 

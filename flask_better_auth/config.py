@@ -15,6 +15,8 @@ from typing import Any, Literal
 from .errors import ConfigError
 
 PREFIX = "BETTER_AUTH_"
+#: What an indexed text column holds on every database, in characters.
+LONGEST_KEY = 255
 
 
 class _Section:
@@ -39,6 +41,7 @@ class AdditionalField:
         input: clients may set it.
         returned: appears in answers.
         validator: called with the value; a ``ValueError`` refuses it with its text.
+        transform: makes what is stored of a value that a request sets (reference ``transform.input``); not for null.
         unique: the database refuses a second row with the value.
         index: the database indexes the column.
         bigint: a number of 64 bits.
@@ -50,6 +53,7 @@ class AdditionalField:
     input: bool = True
     returned: bool = True
     validator: Callable[[Any], object] | None = None
+    transform: Callable[[Any], Any] | None = None
     unique: bool = False
     index: bool = False
     bigint: bool = False

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, backref, declared_attr, mapped_column, relati
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from . import clock
-from .config import AdditionalField, AdditionalFields, AuthConfig
+from .config import LONGEST_KEY, AdditionalField, AdditionalFields, AuthConfig
 from .crypto import random_string
 from .errors import ConfigError
 from .wire import wire_name
@@ -50,7 +50,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 #: Compared byte by byte: MariaDB's default collation would find ``token`` for ``Token``, and ``a@x`` for ``ä@x``.
-KEY = String(255).with_variant(mysql.VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+KEY = String(LONGEST_KEY).with_variant(
+    mysql.VARCHAR(LONGEST_KEY, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
+)
 #: MariaDB's TEXT ends at 64 KiB, which a larger ``max_body`` would exceed.
 TEXT = Text().with_variant(mysql.MEDIUMTEXT(charset="utf8mb4"), "mysql", "mariadb")
 _TYPES: dict[str, TypeEngine[Any]] = {

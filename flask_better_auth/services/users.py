@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from sqlalchemy import and_, bindparam, select
@@ -16,28 +17,35 @@ from ..plugin import Column
 from . import accounts, fields, records
 
 
-def _by_email(state: AuthState) -> Any:
-    user, account = state.tables["user"], state.tables["account"]
-    credential = and_(
-        account.columns["user_id"] == user.columns["id"],
-        account.columns["provider_id"] == accounts.CREDENTIAL,
-        # a row that some other flow planted must not be able to hold a password
-        account.columns["account_id"] == user.columns["id"],
-    )
-    return (
-        select(*user.columns.values(), account.columns["id"], account.columns["password"])
-        .select_from(user.model)
-        .outerjoin(account.model, credential)
-        .where(user.columns["email"] == bindparam("email"))
-    )
+@cache
+def _by(column: str) -> Callable[[AuthState], Any]:
+    """Makes the statement that reads the user of a value, and the credential account beside it."""
+
+    def build(state: AuthState) -> Any:
+        user, account = state.tables["user"], state.tables["account"]
+        credential = and_(
+            account.columns["user_id"] == user.columns["id"],
+            account.columns["provider_id"] == accounts.CREDENTIAL,
+            # a row that some other flow planted must not be able to hold a password
+            account.columns["account_id"] == user.columns["id"],
+        )
+        return (
+            select(*user.columns.values(), account.columns["id"], account.columns["password"])
+            .select_from(user.model)
+            .outerjoin(account.model, credential)
+            .where(user.columns[column] == bindparam("value"))
+        )
+
+    return build
 
 
-def find_by_email(call: Call, email: str) -> tuple[Record, Record] | None:
-    """The user of an address in lower case, and the credential account: its id and hash, ``None`` if there is none."""
-    found = records.rows(call, call.state.once(_by_email), {"email": email})
+def find(call: Call, column: str, value: str) -> tuple[Record, Record] | None:
+    """The user who has ``value`` in a unique column, and the credential account: its id and hash, ``None`` if there is
+    none. An address must be in lower case."""
+    found = records.rows(call, call.state.once(_by(column)), {"value": value})
     for row in map(tuple, found):
         user = call.state.tables["user"].record(row[:-2])
-        if user.email == email:  # some databases compare without regard to case, accents or trailing spaces
+        if user[column] == value:  # some databases compare without regard to case, accents or trailing spaces
             return user, Record(id=row[-2], user_id=user.id, password=row[-1])
     return None
 

@@ -32,7 +32,7 @@ def request_password_reset(call: Call) -> Reply:
     options = call.config.email_and_password
     if options.send_reset_password is None:
         raise APIError(CoreErrors.RESET_PASSWORD_DISABLED)
-    found = users.find_by_email(call, call.body["email"].lower())
+    found = users.find(call, "email", call.body["email"].lower())
     token = crypto.random_string(_TOKEN_LENGTH)
     if found is not None:
         user = found[0]

@@ -48,7 +48,7 @@ def sign_up_email(call: Call) -> Reply:
         raise APIError(CoreErrors.EMAIL_PASSWORD_SIGN_UP_DISABLED)
     call.state.passwords.check_length(body["password"])
     data = _user_data(call, trusted=False)
-    existing = users.find_by_email(call, data["email"])
+    existing = users.find(call, "email", data["email"])
     if existing is not None and options.auto_sign_in:
         raise APIError(CoreErrors.USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL)
     password_hash = call.state.passwords.hash(body["password"])

@@ -24,11 +24,13 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import delete, func, inspect, select, update
 
 from flask_better_auth import BetterAuth
+from flask_better_auth.plugins import Bearer, Username
 from flask_better_auth.wire import python_name
 
 HERE = Path(__file__).resolve().parent
 PROFILES = Path(os.environ.get("PROFILES") or HERE.parents[2] / "shared" / "conformance" / "profiles.json")
 SECRET = "conformance-secret-0123456789-abcdefghijklmnop"
+PLUGINS = {"bearer": Bearer, "username": Username}
 #: Options of the profiles that speak of endpoints the extension does not have; it refuses any other it does not know.
 WITHOUT_EFFECT = {
     "email_verification",
@@ -100,11 +102,19 @@ def options_of(profile: dict[str, Any], outbox: list[dict[str, Any]], base: str)
     return options
 
 
+def plugins_of(profile: dict[str, Any]) -> list[Any]:
+    """The plugins that stand for a profile's, by their official names."""
+    made = []
+    for name, options in profile.get("plugins", {}).items():
+        if name not in PLUGINS:
+            sys.exit(f"there is no plugin {name}")
+        made.append(PLUGINS[name](**{python_name(key): value for key, value in options.items()}))
+    return made
+
+
 def main() -> None:
     port, name = int(os.environ["PORT"]), os.environ.get("PROFILE", "base")
     profiles = json.loads(PROFILES.read_text())
-    if profiles["profiles"][name].get("plugins"):
-        sys.exit(f"profile {name} needs plugins")
     base = f"http://localhost:{port}"
     outbox: list[dict[str, Any]] = []
     clock = Clock()
@@ -121,6 +131,7 @@ def main() -> None:
         url=base,
         naming=os.environ.get("NAMING", "snake_case"),
         password_hash=os.environ.get("PASSWORD_HASH") or PasswordHasher.from_parameters(CHEAPEST),
+        plugins=plugins_of(profiles["profiles"][name]),
         hardening=False,
         additions=False,
         **options,
