@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -47,12 +49,6 @@ TEAPOT = ErrorCode("No tea", 418, "NO_TEA")
 def made(id: str = "made", **attributes: Any) -> Plugin:
     """A plugin that has these attributes and methods."""
     return type("Made", (Plugin,), {"id": id, **attributes})()
-
-
-def views(declare: Callable[[Routes], Any]) -> Routes:
-    routes = Routes()
-    declare(routes)
-    return routes
 
 
 def answering(name: str, path: str | None = None, replaces: str | None = None) -> Routes:
@@ -368,11 +364,8 @@ def test_on_request_sees_paths_that_nobody_answers(make_auth: Make) -> None:
 
 
 def replacing(**environ: Any) -> Callable[[Any, Call], Request]:
-    def on_request(plugin: Any, call: Call) -> Request:
-        given = environ(call) if callable(environ) else environ
-        return Request({**call.request.environ, **given})
-
-    return on_request
+    """An ``on_request`` that goes on with another request."""
+    return lambda plugin, call: Request({**call.request.environ, **environ})
 
 
 def test_on_request_may_replace_headers_for_all_that_follows(make_auth: Make) -> None:
@@ -385,14 +378,10 @@ def test_on_request_may_replace_headers_for_all_that_follows(make_auth: Make) ->
 
 
 def test_on_request_may_replace_the_body(make_auth: Make) -> None:
-    def on_request(plugin: Any, call: Call) -> Request:
-        body = b'{"name": "Replaced", "email": "ada@example.com", "password": "%s"}' % PASSWORD.encode()
-        from io import BytesIO
-
-        return Request({**call.request.environ, "wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))})
-
-    site = make_auth(plugins=[made(on_request=on_request)])
-    assert site.sign_up("ada").session()["user"]["name"] == "Replaced"
+    body = json.dumps({**ADA, "name": "Replaced"}).encode()
+    other = replacing(**{"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))})
+    site = make_auth(plugins=[made(on_request=other)])
+    assert site.browser().post("/sign-up/email", ADA).json["user"]["name"] == "Replaced"
 
 
 @pytest.mark.parametrize("environ", [{"REQUEST_METHOD": "GET"}, {"PATH_INFO": "/api/auth/ok"}])
@@ -577,6 +566,31 @@ def test_hidden_columns_do_not_leave_with_a_body_that_an_after_hook_passes_on(ma
     answer = door(make_auth(plugins=[plugin]))("sign_up_email", ADA)
     assert answer.json["more"] == 1
     assert "s3cret-pin" not in answer.get_data(as_text=True)
+
+
+#: What a hook or a middleware answers in place of an endpoint, or makes of its answer.
+OWN = {"some_thing": {"left_alone": 1}, "user": {"email_verified": True, "callback_url": None, "more": 2}}
+ANSWERS: dict[str, dict[str, Any]] = {
+    "before": {"hooks": Hooks(before=Hook(lambda call: OWN, "/sign-up/email"))},
+    "after": {"hooks": Hooks(after=Hook(lambda call: Reply(OWN), "/sign-up/email"))},
+    "changed": {"hooks": Hooks(after=Hook(lambda call: call.returned.body.update(OWN), "/sign-up/email"))},
+    "middleware": {"middlewares": [Hook(lambda call: OWN, "/sign-up/email")]},
+}
+
+
+@pytest.mark.parametrize("part", ANSWERS)
+def test_answers_of_hooks_leave_under_the_names_that_the_schema_gives(make_auth: Make, part: str) -> None:
+    site = make_auth(plugins=[made(**ANSWERS[part])])
+    found = site.browser().post("/sign-up/email", ADA).json
+    found.pop("token", None)
+    assert found == {
+        "someThing": {"left_alone": 1},
+        "user": {"emailVerified": True, "callbackURL": None, "more": 2},
+    }
+    if part != "middleware":
+        found = site.api.sign_up_email(body={**ADA, "email": "bob@example.com"})
+        found.pop("token", None)
+        assert found == OWN
 
 
 # ---------------------------------------------------------------- columns
