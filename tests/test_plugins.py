@@ -759,6 +759,29 @@ def test_rows_of_a_plugin_go_with_their_user(make_auth: Make, by: str, shape: di
         assert note.text == "BOB"
 
 
+class DeviceMixin(TableMixin):
+    session_id = attribute("session_id", KEY, references="session")
+
+
+@pytest.mark.parametrize("path", ["/sign-out", "/revoke-sessions"])
+def test_rows_of_a_plugin_go_with_their_session(make_auth: Make, path: str) -> None:
+    def add(row: dict[str, Any], call: Call) -> None:
+        with records.unit(call):
+            records.create(call, "device", {"session_id": row["id"]})
+
+    plugin = made(tables={"device": DeviceMixin}, database_hooks=DatabaseHooks(session={"create": {"after": add}}))
+    site = make_auth(plugins=[plugin])
+
+    def devices() -> int:
+        with site.app.app_context():
+            return len(site.db.session.scalars(site.db.select(site.auth.model("device"))).all())
+
+    browser, _ = site.sign_up("ada"), site.sign_up("bob")
+    assert devices() == 2
+    assert browser.post(path).status_code == 200
+    assert (devices(), len(site.rows("session"))) == (1, 1)
+
+
 def test_cancelled_end_of_a_user_leaves_their_rows(make_auth: Make) -> None:
     hooks = DatabaseHooks(user={"delete": {"before": lambda row, call: False}})
     site = make_auth(plugins=[Notes()], database_hooks=hooks)

@@ -253,10 +253,13 @@ def _is_exhausted(engine: Engine) -> bool:
 
 
 def _reader(call: Call, engine: Engine) -> Engine:
-    """The engine for reads: in autocommit, where that saves a BEGIN and a ROLLBACK (on MariaDB it would add two)."""
+    """The engine for reads: in autocommit, where that saves a BEGIN and a ROLLBACK.
+
+    On MariaDB it would add two statements, on SQLite two PRAGMAs; and there a SELECT opens no transaction.
+    """
     reader = call.state.readers.get(engine)
     if reader is None:
-        plain = engine.dialect.name in ("mysql", "mariadb")
+        plain = engine.dialect.name in ("mysql", "mariadb", "sqlite")
         reader = engine if plain else engine.execution_options(isolation_level="AUTOCOMMIT")
         call.state.readers[engine] = reader
     return reader
@@ -333,6 +336,14 @@ def update(call: Call, table: str, row: Record, data: Mapping[str, Any], *given:
     return changed
 
 
+def lock(call: Call, table: str, row: Record) -> None:
+    """Let nobody else lock or change a row until the unit ends: by a write of nothing, which every database knows."""
+    spec = call.state.tables[table]
+    unchanged = {"updated_at": spec.columns["updated_at"]}
+    statement = sql_update(spec.model).where(spec.columns["id"] == row.id).values(unchanged)
+    _unit_of(call).execute(statement, execution_options={"synchronize_session": False})
+
+
 def delete(call: Call, table: str, row: Record, *given: Any) -> bool:
     """Delete a row that was read before, and what refers to it, which a database may leave behind.
 
@@ -351,25 +362,44 @@ def delete(call: Call, table: str, row: Record, *given: Any) -> bool:
     return True
 
 
+def delete_all(call: Call, table: str, *given: Any) -> list[Record]:
+    """Delete every row that fits, by one statement where the database tells what it deleted and no hook has a say.
+
+    Returns:
+        The rows that this call deleted: of two at once, one gets a row.
+    """
+    spec, session = call.state.tables[table], _unit_of(call)
+    asks = any(around.before for around in call.state.database_hooks.around(table, "delete"))
+    columns = spec.columns.values()
+    if asks or not session.connection(bind_arguments={"mapper": inspect(spec.model)}).dialect.delete_returning:
+        found = map(spec.record, session.execute(select(*columns).where(*given).with_for_update()).all())
+        return [row for row in found if delete(call, table, row)]
+    statement = sql_delete(spec.model).where(*given).returning(*columns)
+    deleted = session.execute(statement, execution_options={"synchronize_session": False}).all()
+    gone = [spec.record(row) for row in deleted]
+    _delete_referring(call, table, [row.id for row in gone])
+    for row in gone:
+        _after(call, table, "delete", row)
+    return gone
+
+
 def _delete_referring(call: Call, table: str, identities: Sequence[str]) -> None:
     """Foreign keys do it where the database heeds them; SQLite does not unless the application asks for it."""
-    for child, column in call.state.once(_referring).get(table, ()):
+    session, referring = _unit_of(call), call.state.once(_referring)
+    for child, column in referring[table] if identities else ():
         spec = call.state.tables[child]
-        found = select(spec.columns["id"]).where(spec.columns[column].in_(identities))
-        orphans = _unit_of(call).scalars(found).all()
-        if orphans:
-            gone = sql_delete(spec.model).where(spec.columns["id"].in_(orphans))
-            _unit_of(call).execute(gone, execution_options={"synchronize_session": False})
-            _delete_referring(call, child, orphans)
+        orphans = spec.columns[column].in_(identities)
+        further = session.scalars(select(spec.columns["id"]).where(orphans)).all() if referring[child] else ()
+        session.execute(sql_delete(spec.model).where(orphans), execution_options={"synchronize_session": False})
+        _delete_referring(call, child, further)
 
 
 def _referring(state: AuthState) -> dict[str, list[tuple[str, str]]]:
     """The columns that hold identifiers of each table's rows."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    for parent, of in state.tables.items():
-        for child, spec in state.tables.items():
-            found.setdefault(parent, []).extend((child, name) for name in references(spec.model, of.model))
-    return found
+    return {
+        parent: [(child, name) for child, spec in state.tables.items() for name in references(spec.model, of.model)]
+        for parent, of in state.tables.items()
+    }
 
 
 def _unit_of(call: Call) -> Session:
