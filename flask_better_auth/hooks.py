@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from . import urls
 from .context import Call, Reply
 from .endpoint import Bound
 from .errors import ConfigError
@@ -23,7 +23,8 @@ class Hook:
     Args:
         handler: called with the call. A ``Reply`` or a dict that it returns, under Python names, becomes the answer; an
             ``APIError`` that it raises becomes the answer too.
-        matcher: a path, a pattern such as ``/sign-in/*``, or a function of the call; every call by default.
+        matcher: a path, a pattern such as ``/sign-in/*`` (``**`` stands for any number of segments), or a function of
+            the call; every call by default.
     """
 
     handler: Handler
@@ -36,7 +37,7 @@ class Hook:
         if callable(self.matcher):
             return self.matcher(call)
         path = call.endpoint.path if call.endpoint else None
-        return path is not None and fnmatch.fnmatchcase(path, self.matcher)
+        return path is not None and urls.path_matcher(self.matcher)(path)
 
 
 class Hooks:
