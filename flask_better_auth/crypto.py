@@ -18,7 +18,7 @@ def random_string(length: int = 32, alphabet: str = ALPHANUMERIC) -> str:
 
 def sign(secret: str, value: str) -> str:
     """The HMAC-SHA-256 of ``value`` in standard base64 with padding: 44 characters, as the reference signs cookies."""
-    mac = hmac.new(secret.encode(), value.encode(), hashlib.sha256).digest()
+    mac = hmac.digest(secret.encode(), value.encode(), "sha256")
     return base64.b64encode(mac).decode()
 
 
