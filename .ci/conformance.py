@@ -9,7 +9,7 @@ from pathlib import Path
 
 #: Scenario names and the profiles they are played on; what is left out needs endpoints that do not exist yet.
 COVERED = {
-    "additional-fields": ["additional-fields-sign-up"],
+    "additional-fields": ["additional-fields-sign-up", "additional-fields-update"],
     "base": [
         "csrf-first-login",
         "csrf-origin-with-cookies",
@@ -18,11 +18,17 @@ COVERED = {
         "protocol-ok-and-error-pages",
         "protocol-unknown-paths",
         "protocol-wrong-methods",
+        "password-change",
+        "password-change-negative",
+        "password-verify",
         "session-ip-and-agent",
+        "session-list-and-revoke",
+        "session-of-someone-else",
         "session-post-without-deferral",
         "session-row-expired-in-database",
         "session-sliding-refresh",
         "session-tampered-cookie",
+        "session-update",
         "session-user-row-gone",
         "sign-in-and-out",
         "sign-in-bad-bodies",
@@ -44,6 +50,8 @@ COVERED = {
         "password-reset-request-negative",
         "user-update",
     ],
+    "bearer": ["bearer-token"],
+    "bearer-signed": ["bearer-signed-only"],
     "cross-subdomain": ["cookies-cross-subdomain"],
     "csrf-off": ["csrf-check-disabled"],
     "deferred-refresh": ["session-deferred-refresh"],
@@ -52,8 +60,11 @@ COVERED = {
     "no-session-refresh": ["session-refresh-disabled"],
     "origin-check-off": ["origin-check-disabled"],
     "password-off": ["password-login-disabled"],
+    "rate-limit": ["rate-limit-default-window", "rate-limit-proxies", "rate-limit-sign-in"],
+    "rate-limit-database": ["rate-limit-in-database"],
     "sign-up-off": ["sign-up-disabled"],
     "trusted-origins": ["trusted-origins-patterns"],
+    "username": ["username-sign-up-and-in"],
 }
 
 

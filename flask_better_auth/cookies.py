@@ -102,8 +102,10 @@ class CookieJar:
     def read(self, cookies: Mapping[str, str], cookie: Cookie) -> str | None:
         """The value of a signed cookie; a missing, damaged or foreign signature counts as no cookie."""
         raw = cookies.get(cookie.name)
-        if not raw:
-            return None
+        return self.verified(raw) if raw else None
+
+    def verified(self, raw: str) -> str | None:
+        """The value of a text that ``signed`` made, percent-encoded or not; nothing, if it is not one."""
         try:
             value, _, signature = unquote(raw, errors="strict").rpartition(".")
             value.encode()
@@ -118,20 +120,24 @@ class SetCookies:
     """The cookies that one answer sets, in order; as in the reference one may be set twice, the last one counts."""
 
     def __init__(self) -> None:
-        self._set: list[tuple[str, str]] = []
+        self._set: list[tuple[Cookie, str, timedelta | None]] = []
 
     def set(self, cookie: Cookie, value: str, *, max_age: timedelta | None) -> None:
         """Set a cookie; without ``max_age`` the browser forgets it when it closes."""
-        self._set.append((cookie.name, cookie.line(value, max_age)))
+        self._set.append((cookie, value, max_age))
 
     def expire(self, cookie: Cookie) -> None:
         """Tell the browser to forget a cookie, whatever this answer said of it before."""
-        self._set = [(name, line) for name, line in self._set if name != cookie.name]
+        self._set = [item for item in self._set if item[0].name != cookie.name]
         self.set(cookie, "", max_age=timedelta(0))
+
+    def value(self, cookie: Cookie) -> str:
+        """What a cookie is set to, as the browser will send it; empty if it is expired or not set."""
+        return next((value for one, value, _ in reversed(self._set) if one.name == cookie.name), "")
 
     def lines(self) -> list[str]:
         """The ``Set-Cookie`` lines."""
-        return [line for _, line in self._set]
+        return [cookie.line(value, max_age) for cookie, value, max_age in self._set]
 
 
 def _overlay(weaker: CookieAttributes, stronger: CookieAttributes) -> CookieAttributes:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Mapped, backref, declared_attr, mapped_column, relati
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from . import clock
-from .config import AdditionalField, AdditionalFields, AuthConfig
+from .config import LONGEST_KEY, AdditionalField, AdditionalFields, AuthConfig
 from .crypto import random_string
 from .errors import ConfigError
 from .wire import wire_name
@@ -27,13 +27,14 @@ _RETURNED = "better_auth_returned"
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware time in UTC on every database, whatever its driver returns and whatever its server's time zone is."""
 
-    impl = DateTime(timezone=True)
+    # Alembic writes ``<module>.<repr>`` into a migration, and imports nothing but SQLAlchemy there: the stock type says
+    # all that a migration has to know. The dialect is loaded wherever this module is.
+    __module__ = "sqlalchemy.types"
+    impl = DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=3), "mysql", "mariadb")
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        if dialect.name in ("mysql", "mariadb"):
-            return dialect.type_descriptor(mysql.DATETIME(fsp=3))
-        return dialect.type_descriptor(DateTime(timezone=True))
+    def __repr__(self) -> str:
+        return "DateTime(timezone=True).with_variant(sa.dialects.mysql.DATETIME(fsp=3), 'mysql', 'mariadb')"
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
@@ -50,7 +51,9 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 #: Compared byte by byte: MariaDB's default collation would find ``token`` for ``Token``, and ``a@x`` for ``ä@x``.
-KEY = String(255).with_variant(mysql.VARCHAR(255, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
+KEY = String(LONGEST_KEY).with_variant(
+    mysql.VARCHAR(LONGEST_KEY, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
+)
 #: MariaDB's TEXT ends at 64 KiB, which a larger ``max_body`` would exceed.
 TEXT = Text().with_variant(mysql.MEDIUMTEXT(charset="utf8mb4"), "mysql", "mariadb")
 _TYPES: dict[str, TypeEngine[Any]] = {
@@ -196,6 +199,19 @@ class VerificationMixin(TableMixin, TimesMixin):
         expires_at = attribute("expires_at", UtcDateTime())
 
 
+class RateLimitMixin(TableMixin):
+    """The ``rate_limit`` table, where requests are counted with ``rate_limit.storage="database"``."""
+
+    if TYPE_CHECKING:
+        key: Mapped[str]
+        count: Mapped[int]
+        last_request: Mapped[int]
+    else:
+        key = attribute("key", KEY, unique=True)
+        count = attribute("count", Integer())
+        last_request = attribute("last_request", BigInteger())
+
+
 def own_columns(model: type[Any]) -> tuple[str, ...]:
     """The attributes of a model that are ours: declared by a mixin or by an option, not by the application."""
     mapper = inspect(model)
@@ -298,7 +314,8 @@ def add_columns(model: type[Any], additional: AdditionalFields) -> None:
             returned=spec.returned,
             nullable=not spec.required,
             unique=spec.unique or None,
-            index=spec.index or None,
+            # an index, unlike a constraint, has a name everywhere, which migrations need to add and to drop it
+            index=spec.unique or spec.index or None,
         ).column
         # not by setattr, which maps nothing where the base class is a DeclarativeBaseNoMeta
         model.__table__.append_column(added)

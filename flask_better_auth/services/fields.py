@@ -7,12 +7,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .. import wire
-from ..config import AdditionalField
+from ..config import LONGEST_KEY, AdditionalField
 from ..context import Call
 from ..errors import APIError, CoreErrors
 
-#: What an indexed text column holds on every database.
-_KEY = 255
 #: What a column of 32 bits holds; with ``bigint`` what JavaScript counts exactly.
 _INT, _BIGINT = 2**31, 2**53
 
@@ -59,8 +57,8 @@ def _checked(name: str, field: AdditionalField, value: Any) -> Any:
     if value is None and not field.required:
         return None
     converted = ... if value is None else _converted(field, value)
-    if isinstance(converted, str) and (field.unique or field.index) and len(converted) > _KEY:
-        raise wire.invalid(f"[body.{wire.wire_name(name)}] Too big: expected string to have <={_KEY} characters")
+    if isinstance(converted, str) and (field.unique or field.index) and len(converted) > LONGEST_KEY:
+        raise wire.invalid(f"[body.{wire.wire_name(name)}] Too big: expected string to have <={LONGEST_KEY} characters")
     if converted is ...:
         kind = "string" if isinstance(field.type, tuple) else field.type
         raise wire.invalid(f"[body.{wire.wire_name(name)}] {wire.expected(kind, wire.js_type(value))}")
@@ -69,7 +67,7 @@ def _checked(name: str, field: AdditionalField, value: Any) -> Any:
             field.validator(converted)
         except ValueError as error:
             raise wire.invalid(str(error) or CoreErrors.VALIDATION_ERROR.message) from None
-    return converted
+    return converted if field.transform is None else field.transform(converted)
 
 
 def _converted(field: AdditionalField, value: Any) -> Any:

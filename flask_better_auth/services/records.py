@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, SessionTransaction, attributes
 from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
 
 from .. import clock
-from ..context import Call, Record
+from ..context import AuthState, Call, Record
 from ..crypto import random_string
 from ..errors import TransactionConflict
 from ..hooks import Operation
@@ -87,7 +87,7 @@ def after_commit(call: Call, work: Callable[[], object]) -> None:
 @contextmanager
 def _own(call: Call) -> Iterator[Session]:
     session = call.db
-    waits = _check_conflict(call, session)
+    waits = _check_conflict(call.state, session, call.state.models["user"])
     try:
         with session.begin():
             if waits:
@@ -136,14 +136,14 @@ def _rolled_back(session: Session, previous: SessionTransaction) -> None:
     session.info[_WAITING] = [entry for entry in session.info[_WAITING] if previous not in entry[0]]
 
 
-def _check_conflict(call: Call, session: Session) -> bool:
-    """Whether code around this call holds a transaction that the unit may have to wait for.
+def _check_conflict(state: AuthState, session: Session, model: type[Any]) -> bool:
+    """Whether code around this one holds a transaction that the unit may have to wait for.
 
     Raises:
         TransactionConflict: it would wait for ever, or commit what is not its own.
     """
-    bind = session.get_bind(mapper=inspect(call.state.models["user"]))
-    held = _held(call.state.db, bind)
+    bind = session.get_bind(mapper=inspect(model))
+    held = _held(state.db, bind)
     if held is None:
         return False
     pool = bind.engine.pool
@@ -268,6 +268,21 @@ def _reader(call: Call, engine: Engine) -> Engine:
 # ---------------------------------------------------------------- writing
 
 
+@contextmanager
+def apart(state: AuthState, model: type[Any]) -> Iterator[Connection]:
+    """A connection to the table of ``model`` on which each statement is committed by itself: what it counts stays
+    counted, whatever becomes of the transactions around it.
+
+    Raises:
+        TransactionConflict: the application holds what a statement would wait for.
+    """
+    with state.db.session.session_factory() as session:
+        _check_conflict(state, session, model)
+        engine = cast(Engine, session.get_bind(mapper=inspect(model)))
+    with _hiding_parameters(), engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        yield connection
+
+
 def create(call: Call, table: str, data: Mapping[str, Any], *, given: Sequence[Any] = ()) -> Record | None:
     """Insert a row.
 
@@ -335,6 +350,14 @@ def update(call: Call, table: str, row: Record, data: Mapping[str, Any], *given:
     return changed
 
 
+def lock(call: Call, table: str, row: Record) -> None:
+    """Let nobody else lock or change a row until the unit ends: by a write of nothing, which every database knows."""
+    spec = call.state.tables[table]
+    unchanged = {"updated_at": spec.columns["updated_at"]}
+    statement = sql_update(spec.model).where(spec.columns["id"] == row.id).values(unchanged)
+    _unit_of(call).execute(statement, execution_options={"synchronize_session": False})
+
+
 def delete(call: Call, table: str, row: Record, *given: Any) -> bool:
     """Delete a row that was read before.
 
@@ -350,6 +373,26 @@ def delete(call: Call, table: str, row: Record, *given: Any) -> bool:
         return False
     _after(call, table, "delete", row)
     return True
+
+
+def delete_all(call: Call, table: str, *given: Any) -> list[Record]:
+    """Delete every row that fits, by one statement where the database tells what it deleted and no hook has a say.
+
+    Returns:
+        The rows that this call deleted: of two at once, one gets a row.
+    """
+    spec, session = call.state.tables[table], _unit_of(call)
+    asks = any(around.before for around in call.state.database_hooks.around(table, "delete"))
+    columns = spec.columns.values()
+    if asks or not session.connection(bind_arguments={"mapper": inspect(spec.model)}).dialect.delete_returning:
+        found = map(spec.record, session.execute(select(*columns).where(*given).with_for_update()).all())
+        return [row for row in found if delete(call, table, row)]
+    statement = sql_delete(spec.model).where(*given).returning(*columns)
+    deleted = session.execute(statement, execution_options={"synchronize_session": False}).all()
+    gone = [spec.record(row) for row in deleted]
+    for row in gone:
+        _after(call, table, "delete", row)
+    return gone
 
 
 def _unit_of(call: Call) -> Session:

@@ -3,11 +3,77 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from .. import signals
 from ..context import Call, Record, Reply
-from . import records, sessions
+from ..errors import APIError, ErrorCode
+from . import accounts, attempts, records, sessions, users
+
+
+def with_password(
+    call: Call,
+    column: str,
+    value: str,
+    password: str,
+    *,
+    remember: bool,
+    callback_url: str | None,
+    refusal: ErrorCode,
+) -> Reply:
+    """Sign in by a password. The answer holds ``redirect``, ``token``, ``url`` (if there is a callback URL) and
+    ``user``.
+
+    The bound on the length comes before the look-up and the hash; a user that is not there, one without a password and
+    a wrong password take one look-up and one hash each (SECURITY E1).
+
+    Args:
+        call: the call.
+        column: the unique column of the user table that tells who it is.
+        value: its value, normalised.
+        password: in the clear.
+        remember: keep the browser signed in after it is closed.
+        callback_url: where the client shall go.
+        refusal: the answer to a wrong value or a wrong password.
+
+    Raises:
+        APIError: ``PASSWORD_TOO_LONG``, ``refusal``, or what ``attempts.counted`` and ``complete`` raise.
+    """
+    call.state.passwords.check_bound(password)
+    for _ in range(2):  # once more, if the stored hash changes meanwhile: it may be of the same password, made anew
+        with suppress(records.Outdated):
+            user, account = _authenticate(call, column, value, password, refusal)
+            reply = _with_account(call, user, account, remember=remember, callback_url=callback_url)
+            if not call.state.passwords.is_current(account.password):
+                call.after_reply(partial(accounts.rehash, call, account, password))
+            return reply
+    raise APIError(refusal)
+
+
+def _authenticate(call: Call, column: str, value: str, password: str, refusal: ErrorCode) -> tuple[Record, Record]:
+    """The user and the credential account, if the password is right."""
+    found = users.find(call, column, value)
+    user, account = found or (None, Record(password=None))
+    with attempts.counted(call, user, value):
+        if not call.state.passwords.verify(account.password, password) or user is None:
+            refused(call, method="credential", reason=refusal.code)
+            raise APIError(refusal)
+    return user, account
+
+
+def _with_account(call: Call, user: Record, account: Record, *, remember: bool, callback_url: str | None) -> Reply:
+    """Open the session; a password that was changed while it was verified opens none (SECURITY S12)."""
+    columns = call.state.tables["account"].columns
+    unchanged = (columns["id"] == account.id, columns["password"] == account.password)
+    url = {} if callback_url is None else {"url": callback_url}
+
+    def answer(session: Record) -> Reply:
+        body = {"redirect": bool(callback_url), "token": session.token, **url, "user": user}
+        return Reply(body, location=callback_url or None)
+
+    return complete(call, user, answer, method="credential", remember=remember, given=unchanged)
 
 
 def complete(

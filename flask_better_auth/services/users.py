@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any
 
 from sqlalchemy import and_, bindparam, select
@@ -16,30 +17,55 @@ from ..plugin import Column
 from . import accounts, fields, records
 
 
-def _by_email(state: AuthState) -> Any:
-    user, account = state.tables["user"], state.tables["account"]
-    credential = and_(
-        account.columns["user_id"] == user.columns["id"],
-        account.columns["provider_id"] == accounts.CREDENTIAL,
-        # a row that some other flow planted must not be able to hold a password
-        account.columns["account_id"] == user.columns["id"],
-    )
-    return (
-        select(*user.columns.values(), account.columns["id"], account.columns["password"])
-        .select_from(user.model)
-        .outerjoin(account.model, credential)
-        .where(user.columns["email"] == bindparam("email"))
-    )
+@cache
+def _by(column: str) -> Callable[[AuthState], Any]:
+    """Makes the statement that reads the user of a value, and the credential account beside it."""
+
+    def build(state: AuthState) -> Any:
+        user, account = state.tables["user"], state.tables["account"]
+        credential = and_(
+            account.columns["user_id"] == user.columns["id"],
+            account.columns["provider_id"] == accounts.CREDENTIAL,
+            # a row that some other flow planted must not be able to hold a password
+            account.columns["account_id"] == user.columns["id"],
+        )
+        return (
+            select(*user.columns.values(), account.columns["id"], account.columns["password"])
+            .select_from(user.model)
+            .outerjoin(account.model, credential)
+            .where(user.columns[column] == bindparam("value"))
+        )
+
+    return build
 
 
-def find_by_email(call: Call, email: str) -> tuple[Record, Record] | None:
-    """The user of an address in lower case, and the credential account: its id and hash, ``None`` if there is none."""
-    found = records.rows(call, call.state.once(_by_email), {"email": email})
+def find(call: Call, column: str, value: str) -> tuple[Record, Record] | None:
+    """The user who has ``value`` in a unique column, and the credential account: its id and hash, ``None`` if there is
+    none. An address must be in lower case."""
+    found = records.rows(call, call.state.once(_by(column)), {"value": value})
     for row in map(tuple, found):
         user = call.state.tables["user"].record(row[:-2])
-        if user.email == email:  # some databases compare without regard to case, accents or trailing spaces
+        if user[column] == value:  # some databases compare without regard to case, accents or trailing spaces
             return user, Record(id=row[-2], user_id=user.id, password=row[-1])
     return None
+
+
+def _by_id(state: AuthState) -> Any:
+    columns = state.tables["user"].columns
+    return select(*columns.values()).where(columns["id"] == bindparam("id"))
+
+
+def get(call: Call, user_id: str) -> Record:
+    """The user of an identifier.
+
+    Raises:
+        APIError: ``USER_NOT_FOUND``.
+    """
+    found = records.rows(call, call.state.once(_by_id), {"id": user_id})
+    user = next(map(call.state.tables["user"].record, found), None)
+    if user is None or user.id != user_id:  # some databases compare without regard to trailing spaces
+        raise APIError(CoreErrors.USER_NOT_FOUND)
+    return user
 
 
 def create(call: Call, data: Mapping[str, Any], password_hash: str | None) -> Record:
@@ -77,7 +103,8 @@ def update(call: Call, user: Record, data: Mapping[str, Any]) -> Record | None:
         data: the columns that change.
 
     Raises:
-        APIError: ``VALUE_ALREADY_TAKEN``, for a column whose values are unique.
+        APIError: ``USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL``, or ``VALUE_ALREADY_TAKEN`` for another column whose values
+            are unique.
     """
     try:
         return records.update(call, "user", user, data)

@@ -48,7 +48,7 @@ def sign_up_email(call: Call) -> Reply:
         raise APIError(CoreErrors.EMAIL_PASSWORD_SIGN_UP_DISABLED)
     call.state.passwords.check_length(body["password"])
     data = _user_data(call, trusted=False)
-    existing = users.find_by_email(call, data["email"])
+    existing = users.find(call, "email", data["email"])
     if existing is not None and options.auto_sign_in:
         raise APIError(CoreErrors.USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL)
     password_hash = call.state.passwords.hash(body["password"])
@@ -122,5 +122,5 @@ def _as_if_new(call: Call, data: dict[str, Any], existing: Record | None) -> Rep
     """The answer that a free address gets; the owner of the taken one may be told."""
     tell = call.config.email_and_password.on_existing_user_sign_up
     if existing is not None and tell is not None:
-        mail.send(call, tell, user=call.state.tables["user"].shown(existing))
+        mail.send(call, tell, existing.email, user=call.state.tables["user"].shown(existing))
     return Reply({"token": None, "user": users.synthetic(call, data)})

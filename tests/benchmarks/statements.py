@@ -11,12 +11,17 @@ from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
 from sqlalchemy import event
 
+from flask_better_auth.wire import wire_name
+
 from . import site as sites
 from .measure import Report
 from .site import PASSWORD, Site, backend, sender, sign_up
 
 #: Options of the extension without which an endpoint only refuses.
-OPTIONS: dict[str, Any] = {"email_and_password": {"send_reset_password": lambda **_: None}}
+OPTIONS: dict[str, Any] = {
+    "email_and_password": {"send_reset_password": lambda **_: None},
+    "session": {"additional_fields": {"theme": {"type": "string", "required": False}}},
+}
 Body = Callable[[str], Mapping[str, Any]]
 
 
@@ -30,6 +35,13 @@ def newcomer(email: str) -> dict[str, Any]:
     return {"name": "New", **credentials(f"new-{email}")}
 
 
+def forget_passwords(site: Site) -> None:
+    """Leave users without a password, as if they came by a provider."""
+    with site.app.app_context():
+        site.db.session.execute(site.db.delete(site.auth.Account))
+        site.db.session.commit()
+
+
 @dataclass(frozen=True)
 class Case:
     """One request of an endpoint, by a user who is signed in.
@@ -38,11 +50,13 @@ class Case:
         statements: how many it may send.
         body: makes its body from the address of the user.
         query: its query string.
+        prepare: what must be so before.
     """
 
     statements: int
     body: Body | None = None
     query: str = ""
+    prepare: Callable[[Site], None] | None = None
 
 
 #: One for every endpoint in the registry.
@@ -54,9 +68,17 @@ CASES: dict[str, Case] = {
     "sign_in_email": Case(2, credentials),
     "sign_up_email": Case(4, newcomer),
     "sign_out": Case(2),
-    "update_user": Case(2, lambda email: {"name": "Ada Lovelace"}),
+    "update_user": Case(3, lambda email: {"name": "Ada Lovelace"}),
     "request_password_reset": Case(2, lambda email: {"email": email}),
-    "create_user": Case(3, newcomer),
+    "create_user": Case(2, newcomer),
+    "update_session": Case(3, lambda email: {"theme": "dark"}),
+    "revoke_session": Case(2, lambda email: {"token": "unknown"}),
+    "revoke_sessions": Case(2),
+    "revoke_other_sessions": Case(2),
+    "verify_password": Case(2, lambda email: {"password": PASSWORD}),
+    "change_password": Case(4, lambda email: {"current_password": PASSWORD, "new_password": f"new {PASSWORD}"}),
+    "set_password": Case(6, lambda email: {"new_password": PASSWORD}, prepare=forget_passwords),
+    "cleanup": Case(2),
 }
 
 
@@ -105,7 +127,11 @@ def _request(site: Site, endpoint: Any, case: Case) -> Callable[[], object]:
     email = f"{endpoint.name}@example.com"
     cookie, _ = sign_up(site, email)
     body = case.body(email) if case.body is not None else None
+    if case.prepare is not None:
+        case.prepare(site)
     if endpoint.path is None:
-        return lambda: getattr(site.api, endpoint.name)(body=body)
+        return lambda: getattr(site.api, endpoint.name)(body=body, headers={"Cookie": cookie})
+    if body is not None:
+        body = {wire_name(name): value for name, value in body.items()}
     path = f"/api/auth{endpoint.path}?{case.query}".rstrip("?")
     return sender(site.app, endpoint.methods[0], path, cookie=cookie, body=body)

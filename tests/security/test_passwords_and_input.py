@@ -863,18 +863,18 @@ def test_f12_text_form_of_every_object_hides_password_and_hash(
     make_auth: Callable[..., Site], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[Any] = []
-    look_up = users.find_by_email
+    look_up = users.find
 
     def look(call: Call) -> None:
         seen.extend((call, call.session, call.user, call.new_session, call.state, call.config, call.request))
         seen.append(call.returned)
 
-    def find(call: Call, email: str) -> Any:
-        found = look_up(call, email)
+    def find(call: Call, column: str, value: str) -> Any:
+        found = look_up(call, column, value)
         seen.extend(found or ())
         return found
 
-    monkeypatch.setattr(users, "find_by_email", find)
+    monkeypatch.setattr(users, "find", find)
     site = make_auth(hooks=Hooks(before=look, after=look))
     assert sign_up(site, password=SPOKEN).status_code == 200
     assert sign_in(site, password=SPOKEN + "x").status_code == 401
