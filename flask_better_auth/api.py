@@ -100,11 +100,13 @@ class API:
             outcome.headers.extend(_headers(call))
             raise outcome  # here, so that the host's teardown functions see no failure of theirs
         result = outcome.python if outcome.html is None else outcome.html
-        sent = Headers(outcome.headers)
-        responses.merge(sent, _headers(call))
-        if outcome.location is not None:
-            sent["Location"] = outcome.location
-        parts = ((sent,) if return_headers else ()) + (result,) + ((outcome.status,) if return_status else ())
+        parts = (result, outcome.status) if return_status else (result,)
+        if return_headers:
+            sent = Headers(outcome.headers)
+            responses.merge(sent, _headers(call))
+            if outcome.location is not None:
+                sent["Location"] = outcome.location
+            parts = (sent, *parts)
         return parts if len(parts) > 1 else result
 
 

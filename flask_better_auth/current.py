@@ -71,10 +71,14 @@ def _load() -> tuple[Any, Record | None]:
 def _adopted(state: AuthState, instance: Any) -> Any:
     """The instance in ``db.session``: nothing is flushed, no connection is taken, relationships work."""
     session = state.db.session()
-    present = session.identity_map.get(inspect(instance).key)
+    loaded = inspect(instance)
+    present = session.identity_map.get(loaded.key)
     if present is not None and inspect(present).modified:
         return present  # the application is about to change it
-    return session.merge(instance, load=False)
+    if present is not None or not loaded.unloaded.issuperset(loaded.mapper.relationships.keys()):
+        return session.merge(instance, load=False)  # into what the session may know already
+    session.add(instance)
+    return instance
 
 
 def _mark(call: Call, response: Response) -> Response:

@@ -9,10 +9,12 @@ import pytest
 import time_machine
 from conftest import Site
 from flask import g, render_template_string, request
+from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event, inspect
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Mapped, mapped_column
 
-from flask_better_auth import current_session, current_user, fresh_login_required, login_required
+from flask_better_auth import UserMixin, current_session, current_user, fresh_login_required, login_required
 
 
 @pytest.fixture
@@ -107,6 +109,34 @@ def test_it_is_the_model_of_the_application_in_its_session(host: Site) -> None:
     browser = host.sign_up("ada")
     assert browser.get("~/model").json == {"sessions": 1}
     assert browser.session()["user"]["name"] == "Renamed"
+
+
+def test_what_comes_with_it_by_a_join_is_what_the_application_has_of_it(make_auth: Any) -> None:
+    db = SQLAlchemy()
+
+    class Team(db.Model):  # type: ignore[name-defined,misc]
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    class Member(UserMixin, db.Model):  # type: ignore[name-defined,misc]
+        __tablename__ = "user"
+        team_id: Mapped[int | None] = mapped_column(db.ForeignKey("team.id"))
+        team: Mapped[Team | None] = db.relationship(lazy="joined")
+
+    site: Site = make_auth(db=db, user_model=Member)
+
+    @site.app.get("/team")
+    def team() -> Any:
+        own = db.session.get(Team, 1) if "first" in request.args else None
+        found = current_user.team
+        return {"same": own is found or (own is None and found in db.session)}
+
+    browser = site.sign_up("ada")
+    with site.app.app_context():
+        db.session.add(Team(id=1))
+        db.session.flush()
+        db.session.scalars(db.select(Member)).one().team_id = 1
+        db.session.commit()
+    assert browser.get("~/team").json == browser.get("~/team?first").json == {"same": True}
 
 
 def test_reading_it_flushes_nothing_and_keeps_changes_of_the_application(host: Site) -> None:

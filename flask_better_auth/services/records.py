@@ -235,7 +235,8 @@ def reading(call: Call) -> Iterator[Connection]:
 
     It is one of our own. Where there is none to be had, because the application holds the only one, it is that.
     """
-    bind = call.db.get_bind(mapper=inspect(call.state.models["user"]))
+    # a session that begins nothing needs no closing, and closing one takes as long as the SELECT
+    bind = call.state.db.session.session_factory().get_bind(mapper=call.state.models["user"])
     held = bind if isinstance(bind, Connection) else _held(call.state.db, bind) if _is_exhausted(bind) else None
     with _hiding_parameters():
         if held is not None:

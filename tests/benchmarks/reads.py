@@ -1,4 +1,7 @@
-"""Who is signed in: get-session over HTTP, ``current_user``, and ``auth.api.get_session``."""
+"""Who is signed in: get-session over HTTP, ``current_user``, and ``auth.api.get_session``.
+
+The cookie cache belongs here once there is one: get-session with it, at least 0.80 of a view of constant JSON.
+"""
 
 from __future__ import annotations
 

@@ -66,8 +66,7 @@ class Answer:
 def sender(
     app: Flask, method: str, path: str, *, cookie: str | Callable[[], str] = "", body: Any = None
 ) -> Callable[[], Answer]:
-    """A function that sends one request to the WSGI application, in this process and thread; it fails unless that is
-    200.
+    """A function that sends one request to the WSGI application in this thread; any answer but 200 is a failure.
 
     Args:
         app: the application.

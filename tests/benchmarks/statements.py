@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +11,35 @@ from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
 from sqlalchemy import event
 
+from flask_better_auth.wire import wire_name
+
 from . import site as sites
 from .measure import Report
-from .site import EMAIL, PASSWORD, Site, backend, sender, sign_up
+from .site import PASSWORD, Site, backend, sender, sign_up
 
 #: Options of the extension without which an endpoint only refuses.
-OPTIONS: dict[str, Any] = {"email_and_password": {"send_reset_password": lambda **_: None}}
-ADA = {"email": EMAIL, "password": PASSWORD}
+OPTIONS: dict[str, Any] = {
+    "email_and_password": {"send_reset_password": lambda **_: None},
+    "session": {"additional_fields": {"theme": {"type": "string", "required": False}}},
+}
+Body = Callable[[str], Mapping[str, Any]]
+
+
+def credentials(email: str) -> dict[str, Any]:
+    """What the user of an address signs in with."""
+    return {"email": email, "password": PASSWORD}
+
+
+def newcomer(email: str) -> dict[str, Any]:
+    """What somebody else signs up with."""
+    return {"name": "New", **credentials(f"new-{email}")}
+
+
+def forget_passwords(site: Site) -> None:
+    """Leave users without a password, as if they came by a provider."""
+    with site.app.app_context():
+        site.db.session.execute(site.db.delete(site.auth.Account))
+        site.db.session.commit()
 
 
 @dataclass(frozen=True)
@@ -26,13 +48,15 @@ class Case:
 
     Args:
         statements: how many it may send.
-        body: its body.
+        body: makes its body from the address of the user.
         query: its query string.
+        prepare: what must be so before.
     """
 
     statements: int
-    body: Any = None
+    body: Body | None = None
     query: str = ""
+    prepare: Callable[[Site], None] | None = None
 
 
 #: One for every endpoint in the registry.
@@ -41,12 +65,20 @@ CASES: dict[str, Case] = {
     "error": Case(0, query="error=nope"),
     "get_session": Case(1),
     "list_sessions": Case(2),
-    "sign_in_email": Case(2, ADA),
-    "sign_up_email": Case(4, {"name": "New", "email": "new@example.com", "password": PASSWORD}),
+    "sign_in_email": Case(2, credentials),
+    "sign_up_email": Case(4, newcomer),
     "sign_out": Case(2),
-    "update_user": Case(2, {"name": "Ada Lovelace"}),
-    "request_password_reset": Case(2, {"email": EMAIL}),
-    "create_user": Case(3, {"name": "New", "email": "newer@example.com", "password": PASSWORD}),
+    "update_user": Case(3, lambda email: {"name": "Ada Lovelace"}),
+    "request_password_reset": Case(2, lambda email: {"email": email}),
+    "create_user": Case(2, newcomer),
+    "update_session": Case(3, lambda email: {"theme": "dark"}),
+    "revoke_session": Case(2, lambda email: {"token": "unknown"}),
+    "revoke_sessions": Case(2),
+    "revoke_other_sessions": Case(2),
+    "verify_password": Case(2, lambda email: {"password": PASSWORD}),
+    "change_password": Case(4, lambda email: {"current_password": PASSWORD, "new_password": f"new {PASSWORD}"}),
+    "set_password": Case(6, lambda email: {"new_password": PASSWORD}, prepare=forget_passwords),
+    "cleanup": Case(2),
 }
 
 
@@ -82,8 +114,7 @@ def run(report: Report, url: str) -> None:
             if case is None:
                 report.exact(name, False, "no case in tests/benchmarks/statements.py")
                 continue
-            _tables_anew(site)
-            send = _request(site, bound.endpoint, case, sign_up(site)[0])
+            send = _request(site, bound.endpoint, case)
             with counted(site) as seen:
                 send()
             fits = seen["statements"] <= case.statements and seen["transactions"] <= 1
@@ -91,14 +122,16 @@ def run(report: Report, url: str) -> None:
             report.exact(name, fits, f"{text} (at most {case.statements}, 1)")
 
 
-def _tables_anew(site: Site) -> None:
-    with site.app.app_context():
-        site.db.drop_all()
-        site.db.create_all()
-
-
-def _request(site: Site, endpoint: Any, case: Case, cookie: str) -> Callable[[], object]:
+def _request(site: Site, endpoint: Any, case: Case) -> Callable[[], object]:
+    """The request of a case, by a user who has just signed up for it."""
+    email = f"{endpoint.name}@example.com"
+    cookie, _ = sign_up(site, email)
+    body = case.body(email) if case.body is not None else None
+    if case.prepare is not None:
+        case.prepare(site)
     if endpoint.path is None:
-        return lambda: getattr(site.api, endpoint.name)(body=case.body)
+        return lambda: getattr(site.api, endpoint.name)(body=body, headers={"Cookie": cookie})
+    if body is not None:
+        body = {wire_name(name): value for name, value in body.items()}
     path = f"/api/auth{endpoint.path}?{case.query}".rstrip("?")
-    return sender(site.app, endpoint.methods[0], path, cookie=cookie, body=case.body)
+    return sender(site.app, endpoint.methods[0], path, cookie=cookie, body=body)
