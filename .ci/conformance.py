@@ -9,7 +9,7 @@ from pathlib import Path
 
 #: Scenario names and the profiles they are played on; what is left out needs endpoints that do not exist yet.
 COVERED = {
-    "additional-fields": ["additional-fields-sign-up"],
+    "additional-fields": ["additional-fields-sign-up", "additional-fields-update"],
     "base": [
         "csrf-first-login",
         "csrf-origin-with-cookies",
@@ -18,11 +18,17 @@ COVERED = {
         "protocol-ok-and-error-pages",
         "protocol-unknown-paths",
         "protocol-wrong-methods",
+        "password-change",
+        "password-change-negative",
+        "password-verify",
         "session-ip-and-agent",
+        "session-list-and-revoke",
+        "session-of-someone-else",
         "session-post-without-deferral",
         "session-row-expired-in-database",
         "session-sliding-refresh",
         "session-tampered-cookie",
+        "session-update",
         "session-user-row-gone",
         "sign-in-and-out",
         "sign-in-bad-bodies",

@@ -13,7 +13,7 @@ from werkzeug.datastructures import Headers
 from . import responses, wire
 from .context import AuthState, Call, Reply
 from .dispatch import dispatch
-from .endpoint import Bound
+from .endpoint import Bound, Endpoint
 from .errors import APIError
 
 __all__ = ["API", "APIError"]
@@ -30,7 +30,9 @@ class API:
     Every endpoint is a method under the reference's name in snake_case. Common arguments:
 
     Args:
-        body, query: fields under Python names or wire names; plain keywords are fields too.
+        body, query: fields under Python names or wire names; plain keywords are fields too. What only server code may
+            ask for, such as another user's sessions by ``user_id``, is a keyword and never a field: a body that was
+            passed on from a client cannot hold it.
         headers: the caller's headers, where an endpoint needs to know who asks; unknown ones are left out.
         session: ``db.session``, to write in its transaction instead of an own one.
         return_headers: return ``(headers, result)``.
@@ -69,15 +71,16 @@ class API:
     ) -> Any:
         state = self._find_state()
         bound = state.registry.by_name[name]
+        privileged = {key: fields.pop(key) for key in _privileged(bound.endpoint) if key in fields}
         sent_body, sent_query = _parts(bound, body, query, fields)
         joined = session() if isinstance(session, scoped_session) else session
         environ = _environ(state, bound, headers)
         outcome: Reply | APIError
         with state.app.request_context(environ) as context:
             call = Call(state, bound.endpoint, context.request, internal=True, joined=joined)
-            call.query = sent_query
+            call.query, call.privileged = sent_query, privileged
             try:
-                if bound.endpoint.needs_headers and headers is None:
+                if bound.endpoint.needs_headers and headers is None and not privileged:
                     raise wire.invalid("Headers is required")
                 outcome = dispatch(call, bound, sent_body)
             except APIError as error:
@@ -103,6 +106,10 @@ class API:
             sent["Location"] = outcome.location
         parts = ((sent,) if return_headers else ()) + (result,) + ((outcome.status,) if return_status else ())
         return parts if len(parts) > 1 else result
+
+
+def _privileged(endpoint: Endpoint) -> Iterable[str]:
+    return endpoint.privileged.fields if endpoint.privileged else ()
 
 
 def _headers(call: Call) -> Headers:

@@ -3,21 +3,50 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import click
 from flask import current_app
 from flask.cli import AppGroup, with_appcontext
+from sqlalchemy import or_, select
 
 from .api import API, APIError
+from .context import AuthState
 
 cli = AppGroup("better-auth", help="Users, sessions and settings of better-auth.")
 
 
-def _api() -> API:
-    state = current_app.extensions.get("better_auth")
+def _state() -> AuthState:
+    state: AuthState | None = current_app.extensions.get("better_auth")
     if state is None:
         raise click.ClickException("this application has no BetterAuth")
+    return state
+
+
+def _api() -> API:
+    state = _state()
     return API(state.registry.by_name, lambda: state)
+
+
+def _user_id(user: str) -> str:
+    """The identifier of the user who has it, or the e-mail address."""
+    state = _state()
+    columns = state.tables["user"].columns
+    which = or_(columns["id"] == user, columns["email"] == user.lower())
+    found: list[str] = list(state.db.session.scalars(select(columns["id"]).where(which)))
+    if len(found) != 1:
+        raise click.ClickException(f"there is no user {user!r}")
+    state.db.session.rollback()  # nothing was written, and the call that follows needs no transaction around it
+    return found[0]
+
+
+def _table(rows: Iterable[Sequence[Any]]) -> None:
+    """Print columns. What cannot be printed becomes a question mark: a client has chosen some of these texts."""
+    shown = [["".join(c if c.isprintable() else "?" for c in str(cell)) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for row in shown:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 @cli.command("secret", with_appcontext=False)
@@ -39,3 +68,62 @@ def create_user(email: str, name: str, password: str, verified: bool) -> None:
     except APIError as error:
         raise click.ClickException(error.message) from error
     click.echo(result["user"]["id"])
+
+
+@cli.command("list-sessions")
+@click.argument("user")
+@with_appcontext
+def list_sessions(user: str) -> None:
+    """List where USER, an id or an e-mail address, is signed in."""
+    heads = ("id", "created_at", "expires_at", "ip_address", "user_agent")
+    sessions = _api().list_sessions(user_id=_user_id(user))
+    _table([heads, *([_cell(session[head]) for head in heads] for session in sessions)])
+
+
+def _cell(value: Any) -> str:
+    return value.isoformat(" ", "seconds") if hasattr(value, "isoformat") else value or "-"
+
+
+@cli.command("revoke-sessions")
+@click.argument("user", required=False)
+@click.option("--all", "everyone", is_flag=True, help="Sign out everybody.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_appcontext
+def revoke_sessions(user: str | None, everyone: bool, yes: bool) -> None:
+    """Sign USER, an id or an e-mail address, out everywhere."""
+    if (user is not None) is everyone:
+        raise click.UsageError("give a user or --all")
+    api, state = _api(), _state()
+    if user is not None:
+        users = [_user_id(user)]
+    else:
+        users = list(state.db.session.scalars(select(state.tables["session"].columns["user_id"]).distinct()))
+        state.db.session.rollback()
+    if not yes:
+        click.confirm("Sign everybody out?" if everyone else f"Sign {user} out everywhere?", abort=True)
+    for user_id in users:
+        api.revoke_sessions(user_id=user_id)
+    click.echo(f"{len(users)} signed out")
+
+
+@cli.command("cleanup")
+@with_appcontext
+def cleanup() -> None:
+    """Delete expired sessions and verifications. Safe at any time; once a day is often enough."""
+    for table, count in _api().cleanup().items():
+        click.echo(f"{table}: {count}")
+
+
+@cli.command("routes")
+@with_appcontext
+def routes() -> None:
+    """List what the extension serves, and what of it the server alone can call."""
+    state = _state()
+    rows: list[Sequence[str]] = [("method", "path", "auth.api")]
+    for bound in state.registry:
+        endpoint = bound.endpoint
+        served = endpoint.routes(additions=state.config.additions)
+        rows += [(method, state.config.base_path + path, endpoint.name) for method, path in served]
+        if not served:
+            rows.append(("-", "(server only)", endpoint.name))
+    _table(rows)

@@ -195,6 +195,8 @@ class Call:
         self.body: Any = ...
         self.query: Any = {}
         self.params: dict[str, str] = {}
+        #: What server code asked for in its own name; the HTTP door leaves it empty (see ``Endpoint.privileged``).
+        self.privileged: dict[str, Any] = {}
         self.cookies = SetCookies()
         self.headers = Headers()
         #: The session and user of the caller, once something has asked for them.

@@ -52,12 +52,14 @@ def dispatch(call: Call, bound: Bound, body: object) -> Reply:
 
 def _run(call: Call, bound: Bound, body: object) -> Reply:
     endpoint = bound.endpoint
-    if endpoint.body is not None:
-        sent: Any = call.body if isinstance(body, Mapping) or call.body else body
+    if endpoint.privileged is not None and call.privileged:
+        call.privileged = wire.load(endpoint.privileged, call.privileged, "call")
+    sent: Any = call.body if isinstance(body, Mapping) or call.body else body
+    if endpoint.body is not None and not (call.privileged and sent is ...):
         call.body = wire.load(endpoint.body, sent, "body", optional=endpoint.optional_body)
     if endpoint.query is not None:
         call.query = wire.load(endpoint.query, call.query, "query")
-    for guard in endpoint.guards:
+    for guard in endpoint.guards if not call.privileged else ():  # server code speaks for itself
         guard(call)
     reply = endpoint.view(call)
     reply.output = bound.output

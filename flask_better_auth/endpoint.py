@@ -29,6 +29,8 @@ class Endpoint:
         methods: the HTTP methods that reach it.
         body: validates the body; ``None`` ignores it.
         query: validates the query string.
+        privileged: what server code may ask for without a session, as keywords of ``auth.api``. HTTP has no way to
+            name them: they are neither in the body nor in the query.
         returns: the shape of the answer.
         guards: run after validation, in order; each may raise.
         media_types: what a body may be sent as, in the order that the refusal lists them.
@@ -36,6 +38,8 @@ class Endpoint:
         needs_headers: a call of the server must pass ``headers``.
         no_store: the answer must not be kept by anyone.
         replaces: the name of an endpoint of the core or of an earlier plugin that this one takes the place of.
+        also: further methods and paths that reach it where ``additions`` is on. Limits, hooks and ``disabled_paths``
+            know the endpoint by ``path`` all the same.
     """
 
     name: str
@@ -51,9 +55,17 @@ class Endpoint:
     needs_headers: bool = False
     no_store: bool = False
     replaces: str | None = None
+    privileged: WireSchema | None = None
+    also: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         return self.name
+
+    def routes(self, *, additions: bool) -> tuple[tuple[str, str], ...]:
+        """Each method and path that reaches it over HTTP."""
+        if self.path is None:
+            return ()
+        return tuple((method, self.path) for method in self.methods) + (self.also if additions else ())
 
 
 class Routes:
@@ -72,6 +84,7 @@ class Routes:
         methods: tuple[str, ...],
         body: type[WireSchema] | None = None,
         query: type[WireSchema] | None = None,
+        privileged: type[WireSchema] | None = None,
         returns: Any = None,
         guards: Iterable[Guard] = (),
         **options: Any,
@@ -87,6 +100,7 @@ class Routes:
                     methods=methods,
                     body=body() if body else None,
                     query=query() if query else None,
+                    privileged=privileged() if privileged else None,
                     returns=returns() if isinstance(returns, type) else returns,
                     guards=tuple(guards),
                     **options,
@@ -165,7 +179,7 @@ def build_registry(
 
 
 def _overlap(one: Endpoint, other: Endpoint) -> bool:
-    return one.path is not None and one.path == other.path and bool(set(one.methods) & set(other.methods))
+    return bool(set(one.routes(additions=True)) & set(other.routes(additions=True)))
 
 
 def _names(schema: WireSchema | None, additional: Mapping[str, Iterable[str]]) -> dict[str, str]:

@@ -40,6 +40,7 @@ class CoreErrors:
     """The error codes of the core endpoints. Code and attribute are the same word."""
 
     BAD_REQUEST = ErrorCode("Invalid JSON in request body", 400)
+    CREDENTIAL_ACCOUNT_NOT_FOUND = ErrorCode("Credential account not found", 400)
     CROSS_SITE_NAVIGATION_LOGIN_BLOCKED = ErrorCode(
         "Cross-site navigation login blocked. This request appears to be a CSRF attack.", 403
     )
@@ -56,12 +57,14 @@ class CoreErrors:
     INVALID_HOST = ErrorCode("This host is not one of BETTER_AUTH_ALLOWED_HOSTS", 421)
     INVALID_NEW_USER_CALLBACK_URL = ErrorCode("Invalid newUserCallbackURL", 403)
     INVALID_ORIGIN = ErrorCode("Invalid origin", 403)
+    INVALID_PASSWORD = ErrorCode("Invalid password", 400)
     INVALID_REDIRECT_URL = ErrorCode("Invalid redirectURL", 403)
     METHOD_NOT_ALLOWED_DEFER_SESSION_REQUIRED = ErrorCode(
         "POST method requires deferSessionRefresh to be enabled in session config", 405
     )
     MISSING_FIELD = ErrorCode("Field is required", 400)
     MISSING_OR_NULL_ORIGIN = ErrorCode("Missing or null Origin", 403)
+    PASSWORD_ALREADY_SET = ErrorCode("User already has a password set", 400)
     PASSWORD_TOO_LONG = ErrorCode("Password too long", 400)
     PASSWORD_TOO_SHORT = ErrorCode("Password too short", 400)
     PAYLOAD_TOO_LARGE = ErrorCode("Request body is too large", 413)
@@ -71,6 +74,7 @@ class CoreErrors:
     UNAUTHORIZED = ErrorCode("Unauthorized", 401)
     UNSUPPORTED_MEDIA_TYPE = ErrorCode("Unsupported media type", 415)
     USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL = ErrorCode("User already exists. Use another email.", 422)
+    USER_NOT_FOUND = ErrorCode("User not found", 404)
     VALUE_ALREADY_TAKEN = ErrorCode("A value that must be unique is already taken", 422)
     VALIDATION_ERROR = ErrorCode("Validation Error", 400)
 

@@ -27,13 +27,14 @@ _RETURNED = "better_auth_returned"
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware time in UTC on every database, whatever its driver returns and whatever its server's time zone is."""
 
-    impl = DateTime(timezone=True)
+    # Alembic writes ``<module>.<repr>`` into a migration, and imports nothing but SQLAlchemy there: the stock type says
+    # all that a migration has to know. The dialect is loaded wherever this module is.
+    __module__ = "sqlalchemy.types"
+    impl = DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=3), "mysql", "mariadb")
     cache_ok = True
 
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        if dialect.name in ("mysql", "mariadb"):
-            return dialect.type_descriptor(mysql.DATETIME(fsp=3))
-        return dialect.type_descriptor(DateTime(timezone=True))
+    def __repr__(self) -> str:
+        return "DateTime(timezone=True).with_variant(sa.dialects.mysql.DATETIME(fsp=3), 'mysql', 'mariadb')"
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         if value is None:
@@ -300,7 +301,8 @@ def add_columns(model: type[Any], additional: AdditionalFields) -> None:
             returned=spec.returned,
             nullable=not spec.required,
             unique=spec.unique or None,
-            index=spec.index or None,
+            # an index, unlike a constraint, has a name everywhere, which migrations need to add and to drop it
+            index=spec.unique or spec.index or None,
         ).column
         # not by setattr, which maps nothing where the base class is a DeclarativeBaseNoMeta
         model.__table__.append_column(added)

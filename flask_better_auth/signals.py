@@ -13,5 +13,7 @@ user_signed_up = _signals.signal("user-signed-up")
 user_signed_in = _signals.signal("user-signed-in")
 #: A sign-in was refused. Keywords: ``method`` and ``reason``, an error code. Neither address nor password is passed on.
 sign_in_failed = _signals.signal("sign-in-failed")
+#: A password was set or changed. Keyword: ``user``, a dict without secrets.
+password_changed = _signals.signal("password-changed")
 #: A session was ended before its time. Keyword: ``session``, a dict.
 session_revoked = _signals.signal("session-revoked")

@@ -39,19 +39,18 @@ def build_blueprint(state: AuthState) -> Blueprint:
     blueprint = Blueprint("better_auth", __name__, url_prefix=state.config.base_path)
     for bound in state.registry:
         endpoint: Endpoint = bound.endpoint
-        if endpoint.path is None:
-            continue
         view = _view(bound)
-        for slash in ("", "/") if state.config.advanced.skip_trailing_slashes else ("",):
-            blueprint.add_url_rule(
-                endpoint.path + slash,
-                endpoint.name,
-                view,
-                methods=endpoint.methods,
-                provide_automatic_options=False,
-                strict_slashes=True,
-                merge_slashes=False,
-            )
+        for method, path in endpoint.routes(additions=state.config.additions):
+            for slash in ("", "/") if state.config.advanced.skip_trailing_slashes else ("",):
+                blueprint.add_url_rule(
+                    path + slash,
+                    endpoint.name,
+                    view,
+                    methods=(method,),
+                    provide_automatic_options=False,
+                    strict_slashes=True,
+                    merge_slashes=False,
+                )
     blueprint.record(_record_nowhere)
     return blueprint
 
@@ -83,8 +82,8 @@ def serve(state: AuthState, bound: Bound | None, params: dict[str, str]) -> Resp
     """Answer the current request by an endpoint, or as a path that has none: nothing that an application's code raises
     becomes a traceback."""
     current: Request = request._get_current_object()  # type: ignore[attr-defined]  # the object behind the proxy
-    if bound is not None and not (current.method in bound.endpoint.methods and _is_canonical(state, bound.endpoint)):
-        bound = None
+    if bound is not None and (current.method == "HEAD" or not _is_canonical(current)):
+        bound = None  # Werkzeug adds HEAD to every GET
     endpoint = bound.endpoint if bound is not None else None
     call = Call(state, endpoint, current)
     call.params = params
@@ -112,7 +111,8 @@ def _finish(call: Call) -> None:
 
 def _answer(call: Call, bound: Bound | None) -> Response:
     """The answer, and around it what plugins have to say of every request."""
-    if bound is not None and bound.endpoint.path in call.config.disabled_paths:
+    disabled = call.config.disabled_paths
+    if disabled and bound is not None and _paths(call, bound.endpoint).intersection(disabled):
         return responses.Answer("Not Found", 404, content_type="text/plain;charset=UTF-8")
     for plugin in call.state.plugins:
         instead = plugin.on_request(call)
@@ -126,6 +126,15 @@ def _answer(call: Call, bound: Bound | None) -> Response:
         if replaced is not None:
             return replaced
     return response
+
+
+def _paths(call: Call, endpoint: Endpoint) -> set[str | None]:
+    """The path of an endpoint, and that by which it was reached."""
+    return {endpoint.path, _rule(call.request).removeprefix(call.config.base_path)}
+
+
+def _rule(request: Request) -> str:
+    return str(request.url_rule).removesuffix("/")
 
 
 def _respond(call: Call, bound: Bound | None) -> Response:
@@ -163,8 +172,8 @@ def _serve(call: Call, bound: Bound) -> Reply:
     return dispatch(call, bound, wire.to_python_names(body, bound.body_names))
 
 
-def _is_canonical(state: AuthState, endpoint: Endpoint) -> bool:
-    """Whether the path came in the one spelling that limits, hooks and ``disabled_paths`` know (SECURITY T7).
+def _is_canonical(request: Request) -> bool:
+    """Whether the path came as the rule spells it: as limits, hooks and ``disabled_paths`` know it (SECURITY T7).
 
     Werkzeug decodes ``/%6Fk`` and drops the second slash of ``//api`` before it routes; the raw path is in the environ
     of most servers. Only its end is looked at: a proxy may have taken a prefix off.
@@ -173,7 +182,7 @@ def _is_canonical(state: AuthState, endpoint: Endpoint) -> bool:
     path = _SCHEME.sub("/", raw.partition("?")[0])
     if "%" not in path and "//" not in path:
         return True
-    wanted = f"{state.config.base_path}{endpoint.path}".split("/")[1:]
+    wanted = _rule(request).split("/")[1:]
     sent = path.removesuffix("/").split("/")[-len(wanted) :]
     fits = len(sent) == len(wanted) and all(w == s or w.startswith("<") for w, s in zip(wanted, sent, strict=True))
     return fits and "//" not in path

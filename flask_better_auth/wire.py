@@ -155,8 +155,8 @@ class Row(fields.Field):  # type: ignore[type-arg]  # generic only since marshma
 class WireSchema(Schema):
     """A schema whose fields carry Python names here and ``wire_name`` of them on the wire, or their ``data_key``.
 
-    ``root`` lists the words the reference uses for the body as a whole; ``columns_of`` names the table whose
-    additional fields the body may carry too.
+    ``root`` lists the words the reference uses for the body as a whole; it is empty where the body has no fields and
+    may be any value. ``columns_of`` names the table whose additional fields the body may carry too.
     """
 
     root: ClassVar[tuple[str, ...]] = ("object",)
@@ -184,7 +184,7 @@ def load(schema: WireSchema, raw: object, part: str, *, optional: bool = False) 
     Raises:
         APIError: ``VALIDATION_ERROR`` with every complaint, joined as the reference joins them.
     """
-    if raw is ... and optional:
+    if (raw is ... and optional) or not schema.root:
         raw = {}
     if not isinstance(raw, Mapping):
         received = "undefined" if raw is ... else js_type(raw)

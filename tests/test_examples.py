@@ -19,10 +19,10 @@ from typing import Any
 
 import httpx
 import pytest
+from chromium import chromium
 from conftest import PASSWORD
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -30,20 +30,6 @@ ROOT = Path(__file__).parents[1] / "examples"
 EXAMPLES = sorted(path.parent.name for path in ROOT.glob("*/app.py"))
 assert "quickstart" in EXAMPLES
 PATIENCE = 30  # seconds until a test gives up; nothing waits so long on a machine that works
-
-CHROMIUM, CHROMEDRIVER = "/usr/bin/chromium", "/usr/bin/chromedriver"
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",  # containers give shared memory 64 MB
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # a page that needs another host fails
-)
 
 
 class Example:
@@ -251,22 +237,9 @@ class Page:
 @pytest.fixture
 def page(start: Start, tmp_path: Path) -> Iterator[Page]:
     """The quickstart in a new profile of Chromium."""
-    missing = [path for path in (CHROMIUM, CHROMEDRIVER) if not Path(path).is_file()]
-    if missing and os.environ.get("CI"):
-        pytest.fail(f"{' and '.join(missing)} must be installed: apt-get install chromium chromium-driver")
-    if missing:
-        pytest.skip(f"no {' and no '.join(missing)}: apt-get install chromium chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'chromium'}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     example = start("quickstart")
-    driver = webdriver.Chrome(options, Service(executable_path=CHROMEDRIVER))
-    try:
+    with chromium(tmp_path) as driver:
         yield Page(driver, example.url)
-    finally:
-        driver.quit()
 
 
 def test_quickstart_in_a_browser(page: Page) -> None:

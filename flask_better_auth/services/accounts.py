@@ -2,12 +2,78 @@
 
 from __future__ import annotations
 
-from ..context import Call, Record
+from typing import Any
+
+from sqlalchemy import bindparam, select
+
+from .. import signals
+from ..context import AuthState, Call, Record
 from ..errors import APIError, CoreErrors
 from . import records
 
 #: The provider id of the account that holds a password.
 CREDENTIAL = "credential"
+
+
+def _credential(state: AuthState) -> Any:
+    account = state.tables["account"]
+    user_id: Any = bindparam("user_id")
+    return select(*account.columns.values()).where(
+        account.columns["user_id"] == user_id,
+        account.columns["provider_id"] == CREDENTIAL,
+        # a row that some other flow planted must not be able to hold a password
+        account.columns["account_id"] == user_id,
+    )
+
+
+def credential(call: Call, user: Record) -> Record | None:
+    """The account that may hold the password of a user."""
+    found = records.rows(call, call.state.once(_credential), {"user_id": user.id})
+    return next(map(call.state.tables["account"].record, found), None)
+
+
+def change_password(call: Call, user: Record, account: Record, password_hash: str) -> bool:
+    """Store another password, unless it was changed since ``account`` was read (compare and swap, SECURITY S12).
+
+    Args:
+        call: with an open unit.
+        user: whose it is.
+        account: the credential account as it was read.
+        password_hash: what ``Passwords.hash`` made.
+
+    Returns:
+        Whether it was stored.
+    """
+    unchanged = call.state.tables["account"].columns["password"].is_not_distinct_from(account.password)
+    if records.update(call, "account", account, {"password": password_hash}, unchanged) is None:
+        return False
+    _tell_changed(call, user)
+    return True
+
+
+def set_password(call: Call, user: Record, password_hash: str) -> None:
+    """Give a password to a user who has none; of two at once, one does.
+
+    Args:
+        call: with an open unit.
+        user: who gets it.
+        password_hash: what ``Passwords.hash`` made.
+
+    Raises:
+        APIError: ``PASSWORD_ALREADY_SET``, or ``FAILED_TO_CREATE_USER`` if a hook cancelled it.
+    """
+    records.lock(call, "user", user)  # no index says that a user has one credential account
+    account = credential(call, user)
+    if account is None:
+        create_credential(call, user, password_hash)
+        _tell_changed(call, user)
+    elif account.password or not change_password(call, user, account, password_hash):
+        raise APIError(CoreErrors.PASSWORD_ALREADY_SET)
+
+
+def _tell_changed(call: Call, user: Record) -> None:
+    state, shown = call.state, call.state.tables["user"].shown(user)
+    records.after_commit(call, lambda: signals.password_changed.send(state.app, user=shown))
 
 
 def create_credential(call: Call, user: Record, password_hash: str) -> Record:

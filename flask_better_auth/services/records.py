@@ -252,10 +252,13 @@ def _is_exhausted(engine: Engine) -> bool:
 
 
 def _reader(call: Call, engine: Engine) -> Engine:
-    """The engine for reads: in autocommit, where that saves a BEGIN and a ROLLBACK (on MariaDB it would add two)."""
+    """The engine for reads: in autocommit, where that saves a BEGIN and a ROLLBACK.
+
+    On MariaDB it would add two statements, on SQLite two PRAGMAs; and there a SELECT opens no transaction.
+    """
     reader = call.state.readers.get(engine)
     if reader is None:
-        plain = engine.dialect.name in ("mysql", "mariadb")
+        plain = engine.dialect.name in ("mysql", "mariadb", "sqlite")
         reader = engine if plain else engine.execution_options(isolation_level="AUTOCOMMIT")
         call.state.readers[engine] = reader
     return reader
@@ -331,6 +334,14 @@ def update(call: Call, table: str, row: Record, data: Mapping[str, Any], *given:
     return changed
 
 
+def lock(call: Call, table: str, row: Record) -> None:
+    """Let nobody else lock or change a row until the unit ends: by a write of nothing, which every database knows."""
+    spec = call.state.tables[table]
+    unchanged = {"updated_at": spec.columns["updated_at"]}
+    statement = sql_update(spec.model).where(spec.columns["id"] == row.id).values(unchanged)
+    _unit_of(call).execute(statement, execution_options={"synchronize_session": False})
+
+
 def delete(call: Call, table: str, row: Record, *given: Any) -> bool:
     """Delete a row that was read before.
 
@@ -346,6 +357,26 @@ def delete(call: Call, table: str, row: Record, *given: Any) -> bool:
         return False
     _after(call, table, "delete", row)
     return True
+
+
+def delete_all(call: Call, table: str, *given: Any) -> list[Record]:
+    """Delete every row that fits, by one statement where the database tells what it deleted and no hook has a say.
+
+    Returns:
+        The rows that this call deleted: of two at once, one gets a row.
+    """
+    spec, session = call.state.tables[table], _unit_of(call)
+    asks = any(around.before for around in call.state.database_hooks.around(table, "delete"))
+    columns = spec.columns.values()
+    if asks or not session.connection(bind_arguments={"mapper": inspect(spec.model)}).dialect.delete_returning:
+        found = map(spec.record, session.execute(select(*columns).where(*given).with_for_update()).all())
+        return [row for row in found if delete(call, table, row)]
+    statement = sql_delete(spec.model).where(*given).returning(*columns)
+    deleted = session.execute(statement, execution_options={"synchronize_session": False}).all()
+    gone = [spec.record(row) for row in deleted]
+    for row in gone:
+        _after(call, table, "delete", row)
+    return gone
 
 
 def _unit_of(call: Call) -> Session:

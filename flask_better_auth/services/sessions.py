@@ -187,8 +187,50 @@ def revoke(call: Call, session: Record) -> None:
     """End a session before its time."""
     with records.unit(call):
         if records.delete(call, "session", session):
-            state, shown = call.state, told(call, session)
-            records.after_commit(call, lambda: signals.session_revoked.send(state.app, session=shown))
+            _tell_revoked(call, session)
+
+
+def revoke_all(call: Call, *given: Any, **values: Any) -> list[Record]:
+    """End every session that fits, by one statement unless hooks have a say.
+
+    Args:
+        call: the call.
+        given: conditions.
+        values: of columns, for example ``user_id=...``.
+
+    Returns:
+        The sessions that this call ended, those that were over by themselves among them.
+    """
+    columns = call.state.tables["session"].columns
+    with records.unit(call):
+        same = (columns[name] == value for name, value in values.items())
+        ended = records.delete_all(call, "session", *same, *given)
+        for session in ended:
+            _tell_revoked(call, session)
+        return ended
+
+
+def _tell_revoked(call: Call, session: Record) -> None:
+    state, shown = call.state, told(call, session)
+    records.after_commit(call, lambda: signals.session_revoked.send(state.app, session=shown))
+
+
+def hold(call: Call) -> None:
+    """Let the session that allowed a write not end before the write is committed; if it has ended, nothing is written.
+
+    To be called after the write: whoever ends all sessions of a user locks rows in that order too.
+
+    Args:
+        call: with an open unit.
+
+    Raises:
+        APIError: ``UNAUTHORIZED``, and the browser forgets the session.
+    """
+    session, columns = call.signed_in[0], call.state.tables["session"].columns
+    same = (columns["id"] == session.id, columns["token"] == session.token)
+    if not records.rows(call, select(columns["id"]).where(*same).with_for_update(read=True, key_share=True)):
+        call.clear_session()
+        raise APIError(CoreErrors.UNAUTHORIZED)
 
 
 def told(call: Call, session: Record) -> dict[str, Any]:

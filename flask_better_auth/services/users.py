@@ -50,6 +50,24 @@ def find(call: Call, column: str, value: str) -> tuple[Record, Record] | None:
     return None
 
 
+def _by_id(state: AuthState) -> Any:
+    columns = state.tables["user"].columns
+    return select(*columns.values()).where(columns["id"] == bindparam("id"))
+
+
+def get(call: Call, user_id: str) -> Record:
+    """The user of an identifier.
+
+    Raises:
+        APIError: ``USER_NOT_FOUND``.
+    """
+    found = records.rows(call, call.state.once(_by_id), {"id": user_id})
+    user = next(map(call.state.tables["user"].record, found), None)
+    if user is None or user.id != user_id:  # some databases compare without regard to trailing spaces
+        raise APIError(CoreErrors.USER_NOT_FOUND)
+    return user
+
+
 def create(call: Call, data: Mapping[str, Any], password_hash: str | None) -> Record:
     """Create a user, and the credential account if there is a password.
 
@@ -85,7 +103,8 @@ def update(call: Call, user: Record, data: Mapping[str, Any]) -> Record | None:
         data: the columns that change.
 
     Raises:
-        APIError: ``VALUE_ALREADY_TAKEN``, for a column whose values are unique.
+        APIError: ``USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL``, or ``VALUE_ALREADY_TAKEN`` for another column whose values
+            are unique.
     """
     try:
         return records.update(call, "user", user, data)

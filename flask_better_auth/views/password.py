@@ -1,19 +1,111 @@
-"""Passwords that are lost."""
+"""Passwords: changing, checking, setting and forgetting them."""
 
 from __future__ import annotations
 
 from urllib.parse import quote
 
-from .. import crypto
-from ..context import Call, Reply
+from .. import crypto, guards
+from ..context import Call, Record, Reply
 from ..endpoint import Routes
 from ..errors import APIError, CoreErrors
-from ..services import mail, records, users, verifications
-from ..wire import Bool, Email, Str, WireSchema, wire_name
+from ..services import accounts, mail, records, sessions, users, verifications
+from ..wire import Bool, Email, Row, Str, WireSchema, wire_name
 
 routes = Routes()
 
 _TOKEN_LENGTH = 24
+
+
+class StatusResult(WireSchema):
+    status = Bool()
+
+
+class ChangePasswordBody(WireSchema):
+    new_password = Str(required=True, opaque=True)
+    current_password = Str(required=True, opaque=True)
+    revoke_other_sessions = Bool()
+
+
+class ChangePasswordResult(WireSchema):
+    token = Str()
+    user = Row("user")
+
+
+@routes.post("/change-password", body=ChangePasswordBody, returns=ChangePasswordResult, guards=[guards.session])
+def change_password(call: Call) -> Reply:
+    """Change the caller's password; with ``revoke_other_sessions`` their only session is then a new one."""
+    user, body, passwords = call.signed_in[1], call.body, call.state.passwords
+    passwords.check_length(body["new_password"])
+    for _ in range(2):  # once more, if the stored hash changes meanwhile: it may be of the same password, made anew
+        account = _verified(call, user, body["current_password"])
+        session = _change(call, account, passwords.hash(body["new_password"]))
+        if session is not None:
+            token = session.token if body.get("revoke_other_sessions") else None
+            return Reply({"token": token, "user": user})
+    raise APIError(CoreErrors.INVALID_PASSWORD)
+
+
+def _verified(call: Call, user: Record, password: str) -> Record:
+    """The credential account of the user, if the password is right."""
+    call.state.passwords.check_bound(password)
+    account = accounts.credential(call, user)
+    if account is None or not account.password:
+        raise APIError(CoreErrors.CREDENTIAL_ACCOUNT_NOT_FOUND)
+    if not call.state.passwords.verify(account.password, password):
+        raise APIError(CoreErrors.INVALID_PASSWORD)
+    return account
+
+
+def _change(call: Call, account: Record, password_hash: str) -> Record | None:
+    """The session that the caller has afterwards; nothing, if the verified hash is not the stored one any more."""
+    session, user = call.signed_in
+    remember = sessions.is_remembered(call)
+    with records.unit(call):
+        changed = accounts.change_password(call, user, account, password_hash)
+        sessions.hold(call)
+        if not changed:
+            return None
+        if not call.body.get("revoke_other_sessions"):
+            return session
+        # after the change, which lets no sign-in with the old password through any more (SECURITY S12)
+        sessions.revoke_all(call, user_id=user.id)
+        session = sessions.create(call, user, remember=remember)
+    call.set_session(session, user, remember=remember)
+    return session
+
+
+class VerifyPasswordBody(WireSchema):
+    password = Str(required=True, opaque=True)
+
+
+@routes.post("/verify-password", body=VerifyPasswordBody, returns=StatusResult, guards=[guards.session])
+def verify_password(call: Call) -> Reply:
+    """Tell whether a password is the caller's."""
+    passwords, password = call.state.passwords, call.body["password"]
+    passwords.check_bound(password)
+    account = accounts.credential(call, call.signed_in[1])
+    if not passwords.verify(account.password if account else None, password):
+        raise APIError(CoreErrors.INVALID_PASSWORD)
+    return Reply({"status": True})
+
+
+class SetPasswordBody(WireSchema):
+    new_password = Str(required=True, opaque=True)
+
+
+@routes.server(body=SetPasswordBody, returns=StatusResult, guards=[guards.session])
+def set_password(call: Call) -> Reply:
+    """Give the caller, who has none, a password: one who signed up with a provider."""
+    user, password = call.signed_in[1], call.body["new_password"]
+    call.state.passwords.check_length(password)
+    account = accounts.credential(call, user)
+    if account is not None and account.password:
+        raise APIError(CoreErrors.PASSWORD_ALREADY_SET)
+    password_hash = call.state.passwords.hash(password)
+    with records.unit(call):
+        accounts.set_password(call, user, password_hash)
+        sessions.hold(call)
+    return Reply({"status": True})
 
 
 class RequestPasswordResetBody(WireSchema):

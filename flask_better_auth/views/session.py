@@ -10,10 +10,27 @@ from .. import guards
 from ..context import Call, Reply
 from ..endpoint import Routes
 from ..errors import APIError, CoreErrors
-from ..services import sessions
-from ..wire import Bool, QueryFlag, Row, WireSchema
+from ..services import fields as additional
+from ..services import records, sessions
+from ..wire import Bool, QueryFlag, Row, Str, WireSchema
 
 routes = Routes()
+
+
+class OfUser(WireSchema):
+    user_id = Str(required=True)
+
+
+class OfSession(WireSchema):
+    session_id = Str(required=True)
+
+
+class NoBody(WireSchema):
+    root = ()
+
+
+class StatusResult(WireSchema):
+    status = Bool()
 
 
 class GetSessionQuery(WireSchema):
@@ -50,7 +67,94 @@ def get_session(call: Call) -> Reply:
     return Reply(body)
 
 
-@routes.get("/list-sessions", returns=fields.List(Row("session")), guards=[guards.fresh_session], needs_headers=True)
+@routes.get(
+    "/list-sessions",
+    privileged=OfUser,
+    returns=fields.List(Row("session")),
+    guards=[guards.fresh_session],
+    needs_headers=True,
+)
 def list_sessions(call: Call) -> Reply:
-    """List the caller's live sessions, oldest first."""
-    return Reply(sessions.list_live(call, call.signed_in[1].id))
+    """List the caller's live sessions, oldest first; for the server, those of ``user_id``."""
+    return Reply(sessions.list_live(call, _user_id(call)))
+
+
+class UpdateSessionBody(WireSchema):
+    root = ("record",)
+    columns_of = "session"
+
+
+class UpdateSessionResult(WireSchema):
+    session = Row("session")
+
+
+@routes.post("/update-session", body=UpdateSessionBody, returns=UpdateSessionResult, guards=[guards.session])
+def update_session(call: Call) -> Reply:
+    """Change the additional fields of the caller's session, and nothing else of it (SECURITY G12)."""
+    session, user = call.signed_in
+    changes = additional.read(call, "session", call.body, creating=False)
+    if not changes:
+        raise APIError(CoreErrors.BAD_REQUEST, message="No fields to update", without_code=True)
+    with records.unit(call):
+        token = call.state.tables["session"].columns["token"]
+        changed = records.update(call, "session", session, changes, token == session.token)
+        sessions.hold(call)
+    session = changed or session
+    call.set_session(session, user, remember=sessions.is_remembered(call))
+    return Reply({"session": session})
+
+
+class RevokeSessionBody(WireSchema):
+    token = Str(required=True)
+
+
+@routes.post(
+    "/revoke-session",
+    body=RevokeSessionBody,
+    privileged=OfSession,
+    returns=StatusResult,
+    guards=[guards.session],
+    needs_headers=True,
+)
+def revoke_session(call: Call) -> Reply:
+    """End one of the caller's sessions; for the server, the one of ``session_id``.
+
+    Whether there was such a session is not told (SECURITY G11).
+    """
+    if call.privileged:
+        sessions.revoke_all(call, id=call.privileged["session_id"])
+        return Reply({"status": True})
+    own, user = call.signed_in
+    ended = sessions.revoke_all(call, token=call.body["token"], user_id=user.id)
+    if own.id in (session.id for session in ended):
+        call.clear_session()
+    return Reply({"status": True})
+
+
+@routes.post(
+    "/revoke-sessions",
+    body=NoBody,
+    privileged=OfUser,
+    returns=StatusResult,
+    guards=[guards.session],
+    needs_headers=True,
+)
+def revoke_sessions(call: Call) -> Reply:
+    """End all of the caller's sessions, this one too; for the server, those of ``user_id``."""
+    sessions.revoke_all(call, user_id=_user_id(call))
+    if not call.privileged:
+        call.clear_session()
+    return Reply({"status": True})
+
+
+@routes.post("/revoke-other-sessions", body=NoBody, returns=StatusResult, guards=[guards.session], needs_headers=True)
+def revoke_other_sessions(call: Call) -> Reply:
+    """End all of the caller's sessions but this one."""
+    own, user = call.signed_in
+    sessions.revoke_all(call, call.state.tables["session"].columns["id"] != own.id, user_id=user.id)
+    return Reply({"status": True})
+
+
+def _user_id(call: Call) -> str:
+    user_id: str = call.privileged["user_id"] if call.privileged else call.signed_in[1].id
+    return user_id
