@@ -244,8 +244,8 @@ class Username(Plugin):
 
     def __init__(self, **options: Any) -> None:
         self.options: UsernameOptions = section(UsernameOptions, options, "Username")
-        if self.options.max_username_length > LONGEST_KEY:
-            raise ConfigError(f"Username(max_username_length=...): a unique column holds {LONGEST_KEY} characters")
+        if not 1 <= self.options.min_username_length <= self.options.max_username_length <= LONGEST_KEY:
+            raise ConfigError(f"Username: 1 <= min_username_length <= max_username_length <= {LONGEST_KEY}")
         columns = {
             "username": Column(
                 unique=True,
