@@ -48,7 +48,7 @@ class GetSessionResult(WireSchema):
     "/get-session",
     methods=("GET", "POST"),
     query=GetSessionQuery,
-    returns=GetSessionResult,
+    returns=fields.Nested(GetSessionResult, allow_none=True),
     needs_headers=True,
     no_store=True,
 )

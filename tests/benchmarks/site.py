@@ -66,7 +66,8 @@ class Answer:
 def sender(
     app: Flask, method: str, path: str, *, cookie: str | Callable[[], str] = "", body: Any = None
 ) -> Callable[[], Answer]:
-    """A function that sends one request to the WSGI application, in this process and thread; it fails unless that is 200.
+    """A function that sends one request to the WSGI application, in this process and thread; it fails unless that is
+    200.
 
     Args:
         app: the application.

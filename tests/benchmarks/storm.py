@@ -70,8 +70,8 @@ def _gunicorn(url: str) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         fd, port = listener.fileno(), listener.getsockname()[1]
         server = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", f"{_MODULE}.served:app", "--bind", f"fd://{fd}", "--workers", "1"]
-            + ["--worker-class", "gthread", "--threads", "16", "--keep-alive", "60", "--log-level", "error"],
+            f"{sys.executable} -m gunicorn {_MODULE}.served:app --bind fd://{fd} --workers 1 "
+            "--worker-class gthread --threads 16 --keep-alive 60 --log-level error".split(),
             cwd=_ROOT,
             env={**os.environ, "BENCHMARK_DATABASE": url, "PYTHONPATH": f"{_ROOT}{os.pathsep}{_ROOT / 'tests'}"},
             pass_fds=[fd],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -73,7 +75,18 @@ def sign_in(email: str, password: str) -> str | None:
         auth.api.sign_in_email(email=email, password=password)
     except APIError as error:
         return error.code
-    return None
+    auth.api.sign_in_email(email=email, pasword=password)  # type: ignore[call-overload]  # no such field
+    status: int = auth.api.sign_in_email(email=email, password=password, as_response=True).status_code
+    session: dict[str, Any] | None = auth.api.get_session(headers={})
+    return None if session is None else str(status)
+
+
+def end_sessions_of(user_id: str) -> int:
+    for session in auth.api.list_sessions(user_id=user_id):
+        auth.api.revoke_session(session_id=session["id"])
+    auth.api.update_user(user_id=user_id, data={"points": 0})
+    anything: Any = auth.api.something_of_a_plugin(whatever=1)
+    return len([anything])
 
 
 signals.user_signed_up.connect(lambda sender, user: None, weak=False)

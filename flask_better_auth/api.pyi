@@ -1,0 +1,735 @@
+"""Generated from the declarations of the endpoints by .ci/api_stub.py."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal, TypeAlias, overload
+
+from flask import Response
+from sqlalchemy.orm import Session, scoped_session
+from werkzeug.datastructures import Headers
+
+from .context import AuthState
+from .errors import APIError as APIError
+
+__all__ = ["API", "APIError"]
+
+_Fields: TypeAlias = Mapping[str, Any] | None
+_Headers: TypeAlias = Mapping[str, str] | Headers | None
+_Session: TypeAlias = Session | scoped_session[Any] | None
+
+class API:
+    def __init__(self, names: Iterable[str], find_state: Callable[[], AuthState]) -> None: ...
+    def __getattr__(self, name: str) -> Callable[..., Any]: ...
+    def __dir__(self) -> list[str]: ...
+    @overload
+    def change_password(
+        self,
+        *,
+        new_password: str = ...,
+        current_password: str = ...,
+        revoke_other_sessions: bool = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Change the caller's password; with ``revoke_other_sessions`` their only session is then a new one."""
+    @overload
+    def change_password(
+        self,
+        *,
+        new_password: str = ...,
+        current_password: str = ...,
+        revoke_other_sessions: bool = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Change the caller's password; with ``revoke_other_sessions`` their only session is then a new one."""
+    @overload
+    def change_password(
+        self,
+        *,
+        new_password: str = ...,
+        current_password: str = ...,
+        revoke_other_sessions: bool = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Change the caller's password; with ``revoke_other_sessions`` their only session is then a new one."""
+    @overload
+    def cleanup(
+        self, *, headers: _Headers = ..., session: _Session = ..., as_response: Literal[False] = ...
+    ) -> dict[str, Any]:
+        """Delete expired sessions and verifications, and tell how many there were of each. Safe at any time."""
+    @overload
+    def cleanup(self, *, headers: _Headers = ..., session: _Session = ..., as_response: Literal[True]) -> Response:
+        """Delete expired sessions and verifications, and tell how many there were of each. Safe at any time."""
+    @overload
+    def cleanup(
+        self, *, headers: _Headers = ..., session: _Session = ..., return_headers: bool = ..., return_status: bool = ...
+    ) -> Any:
+        """Delete expired sessions and verifications, and tell how many there were of each. Safe at any time."""
+    @overload
+    def create_user(
+        self,
+        *,
+        name: str = ...,
+        email: str = ...,
+        password: str = ...,
+        image: str = ...,
+        email_verified: bool = ...,
+        data: Mapping[str, Any] = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+        **columns: Any,
+    ) -> dict[str, Any]:
+        """Create a user from the server, without a session; additional fields stand beside the others or in
+        ``data``."""
+    @overload
+    def create_user(
+        self,
+        *,
+        name: str = ...,
+        email: str = ...,
+        password: str = ...,
+        image: str = ...,
+        email_verified: bool = ...,
+        data: Mapping[str, Any] = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+        **columns: Any,
+    ) -> Response:
+        """Create a user from the server, without a session; additional fields stand beside the others or in
+        ``data``."""
+    @overload
+    def create_user(
+        self,
+        *,
+        name: str = ...,
+        email: str = ...,
+        password: str = ...,
+        image: str = ...,
+        email_verified: bool = ...,
+        data: Mapping[str, Any] = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+        **columns: Any,
+    ) -> Any:
+        """Create a user from the server, without a session; additional fields stand beside the others or in
+        ``data``."""
+    @overload
+    def error(
+        self,
+        *,
+        error: str = ...,
+        error_description: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> Any:
+        """Show an error to a browser that a redirect brought here; in production, on the application's own page."""
+    @overload
+    def error(
+        self,
+        *,
+        error: str = ...,
+        error_description: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Show an error to a browser that a redirect brought here; in production, on the application's own page."""
+    @overload
+    def error(
+        self,
+        *,
+        error: str = ...,
+        error_description: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Show an error to a browser that a redirect brought here; in production, on the application's own page."""
+    @overload
+    def get_session(
+        self,
+        *,
+        disable_cookie_cache: bool = ...,
+        disable_refresh: bool = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any] | None:
+        """Tell who is signed in; null if nobody is."""
+    @overload
+    def get_session(
+        self,
+        *,
+        disable_cookie_cache: bool = ...,
+        disable_refresh: bool = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Tell who is signed in; null if nobody is."""
+    @overload
+    def get_session(
+        self,
+        *,
+        disable_cookie_cache: bool = ...,
+        disable_refresh: bool = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Tell who is signed in; null if nobody is."""
+    @overload
+    def is_username_available(
+        self,
+        *,
+        username: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Tell whether nobody has a username. This discloses which ones exist, by design; ``disabled_paths`` ends
+        it."""
+    @overload
+    def is_username_available(
+        self,
+        *,
+        username: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Tell whether nobody has a username. This discloses which ones exist, by design; ``disabled_paths`` ends
+        it."""
+    @overload
+    def is_username_available(
+        self,
+        *,
+        username: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Tell whether nobody has a username. This discloses which ones exist, by design; ``disabled_paths`` ends
+        it."""
+    @overload
+    def list_sessions(
+        self, *, user_id: str = ..., headers: _Headers = ..., session: _Session = ..., as_response: Literal[False] = ...
+    ) -> list[dict[str, Any]]:
+        """List the caller's live sessions, oldest first; for the server, those of ``user_id``."""
+    @overload
+    def list_sessions(
+        self, *, user_id: str = ..., headers: _Headers = ..., session: _Session = ..., as_response: Literal[True]
+    ) -> Response:
+        """List the caller's live sessions, oldest first; for the server, those of ``user_id``."""
+    @overload
+    def list_sessions(
+        self,
+        *,
+        user_id: str = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """List the caller's live sessions, oldest first; for the server, those of ``user_id``."""
+    @overload
+    def ok(
+        self, *, headers: _Headers = ..., session: _Session = ..., as_response: Literal[False] = ...
+    ) -> dict[str, Any]:
+        """Tell that the server answers."""
+    @overload
+    def ok(self, *, headers: _Headers = ..., session: _Session = ..., as_response: Literal[True]) -> Response:
+        """Tell that the server answers."""
+    @overload
+    def ok(
+        self, *, headers: _Headers = ..., session: _Session = ..., return_headers: bool = ..., return_status: bool = ...
+    ) -> Any:
+        """Tell that the server answers."""
+    @overload
+    def request_password_reset(
+        self,
+        *,
+        email: str = ...,
+        redirect_to: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Send a link to set a new password, if the address has a user; the answer is the same if it has none."""
+    @overload
+    def request_password_reset(
+        self,
+        *,
+        email: str = ...,
+        redirect_to: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Send a link to set a new password, if the address has a user; the answer is the same if it has none."""
+    @overload
+    def request_password_reset(
+        self,
+        *,
+        email: str = ...,
+        redirect_to: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Send a link to set a new password, if the address has a user; the answer is the same if it has none."""
+    @overload
+    def revoke_other_sessions(
+        self,
+        *,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """End all of the caller's sessions but this one."""
+    @overload
+    def revoke_other_sessions(
+        self, *, body: _Fields = ..., headers: _Headers = ..., session: _Session = ..., as_response: Literal[True]
+    ) -> Response:
+        """End all of the caller's sessions but this one."""
+    @overload
+    def revoke_other_sessions(
+        self,
+        *,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """End all of the caller's sessions but this one."""
+    @overload
+    def revoke_session(
+        self,
+        *,
+        token: str = ...,
+        session_id: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """End one of the caller's sessions; for the server, the one of ``session_id``."""
+    @overload
+    def revoke_session(
+        self,
+        *,
+        token: str = ...,
+        session_id: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """End one of the caller's sessions; for the server, the one of ``session_id``."""
+    @overload
+    def revoke_session(
+        self,
+        *,
+        token: str = ...,
+        session_id: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """End one of the caller's sessions; for the server, the one of ``session_id``."""
+    @overload
+    def revoke_sessions(
+        self,
+        *,
+        user_id: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """End all of the caller's sessions, this one too; for the server, those of ``user_id``."""
+    @overload
+    def revoke_sessions(
+        self,
+        *,
+        user_id: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """End all of the caller's sessions, this one too; for the server, those of ``user_id``."""
+    @overload
+    def revoke_sessions(
+        self,
+        *,
+        user_id: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """End all of the caller's sessions, this one too; for the server, those of ``user_id``."""
+    @overload
+    def set_password(
+        self,
+        *,
+        new_password: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Give the caller, who has none, a password: one who signed up with a provider."""
+    @overload
+    def set_password(
+        self,
+        *,
+        new_password: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Give the caller, who has none, a password: one who signed up with a provider."""
+    @overload
+    def set_password(
+        self,
+        *,
+        new_password: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Give the caller, who has none, a password: one who signed up with a provider."""
+    @overload
+    def sign_in_email(
+        self,
+        *,
+        email: str = ...,
+        password: str = ...,
+        callback_url: str = ...,
+        remember_me: bool = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Sign in with an e-mail address and a password."""
+    @overload
+    def sign_in_email(
+        self,
+        *,
+        email: str = ...,
+        password: str = ...,
+        callback_url: str = ...,
+        remember_me: bool = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Sign in with an e-mail address and a password."""
+    @overload
+    def sign_in_email(
+        self,
+        *,
+        email: str = ...,
+        password: str = ...,
+        callback_url: str = ...,
+        remember_me: bool = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Sign in with an e-mail address and a password."""
+    @overload
+    def sign_in_username(
+        self,
+        *,
+        username: str = ...,
+        password: str = ...,
+        remember_me: bool = ...,
+        callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Sign in with a username and a password."""
+    @overload
+    def sign_in_username(
+        self,
+        *,
+        username: str = ...,
+        password: str = ...,
+        remember_me: bool = ...,
+        callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Sign in with a username and a password."""
+    @overload
+    def sign_in_username(
+        self,
+        *,
+        username: str = ...,
+        password: str = ...,
+        remember_me: bool = ...,
+        callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Sign in with a username and a password."""
+    @overload
+    def sign_out(
+        self,
+        *,
+        callback_url: str = ...,
+        disable_redirect: bool = ...,
+        state: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """End the caller's session. It never fails: a browser without a session is signed out already."""
+    @overload
+    def sign_out(
+        self,
+        *,
+        callback_url: str = ...,
+        disable_redirect: bool = ...,
+        state: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """End the caller's session. It never fails: a browser without a session is signed out already."""
+    @overload
+    def sign_out(
+        self,
+        *,
+        callback_url: str = ...,
+        disable_redirect: bool = ...,
+        state: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """End the caller's session. It never fails: a browser without a session is signed out already."""
+    @overload
+    def sign_up_email(
+        self,
+        *,
+        name: str = ...,
+        email: str = ...,
+        password: str = ...,
+        image: str = ...,
+        callback_url: str = ...,
+        remember_me: bool = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+        **columns: Any,
+    ) -> dict[str, Any]:
+        """Create a user with an e-mail address and a password, and sign them in."""
+    @overload
+    def sign_up_email(
+        self,
+        *,
+        name: str = ...,
+        email: str = ...,
+        password: str = ...,
+        image: str = ...,
+        callback_url: str = ...,
+        remember_me: bool = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+        **columns: Any,
+    ) -> Response:
+        """Create a user with an e-mail address and a password, and sign them in."""
+    @overload
+    def sign_up_email(
+        self,
+        *,
+        name: str = ...,
+        email: str = ...,
+        password: str = ...,
+        image: str = ...,
+        callback_url: str = ...,
+        remember_me: bool = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+        **columns: Any,
+    ) -> Any:
+        """Create a user with an e-mail address and a password, and sign them in."""
+    @overload
+    def update_session(
+        self,
+        *,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+        **columns: Any,
+    ) -> dict[str, Any]:
+        """Change the additional fields of the caller's session, and nothing else of it (SECURITY G12)."""
+    @overload
+    def update_session(
+        self,
+        *,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+        **columns: Any,
+    ) -> Response:
+        """Change the additional fields of the caller's session, and nothing else of it (SECURITY G12)."""
+    @overload
+    def update_session(
+        self,
+        *,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+        **columns: Any,
+    ) -> Any:
+        """Change the additional fields of the caller's session, and nothing else of it (SECURITY G12)."""
+    @overload
+    def update_user(
+        self,
+        *,
+        name: str = ...,
+        image: str | None = ...,
+        user_id: str = ...,
+        data: Mapping[str, Any] = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+        **columns: Any,
+    ) -> dict[str, Any]:
+        """Change the caller's name, image and additional fields; for the server, ``data`` of ``user_id``."""
+    @overload
+    def update_user(
+        self,
+        *,
+        name: str = ...,
+        image: str | None = ...,
+        user_id: str = ...,
+        data: Mapping[str, Any] = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+        **columns: Any,
+    ) -> Response:
+        """Change the caller's name, image and additional fields; for the server, ``data`` of ``user_id``."""
+    @overload
+    def update_user(
+        self,
+        *,
+        name: str = ...,
+        image: str | None = ...,
+        user_id: str = ...,
+        data: Mapping[str, Any] = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+        **columns: Any,
+    ) -> Any:
+        """Change the caller's name, image and additional fields; for the server, ``data`` of ``user_id``."""
+    @overload
+    def verify_password(
+        self,
+        *,
+        password: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Tell whether a password is the caller's."""
+    @overload
+    def verify_password(
+        self,
+        *,
+        password: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Tell whether a password is the caller's."""
+    @overload
+    def verify_password(
+        self,
+        *,
+        password: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Tell whether a password is the caller's."""
