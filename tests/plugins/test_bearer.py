@@ -15,7 +15,17 @@ from conftest import FAST, ORIGIN, PASSWORD, SECRET, Browser, Site
 from flask import Flask, Response, jsonify, request
 from flask_cors import CORS
 
-from flask_better_auth import BetterAuth, ConfigError, current_session, current_user, login_required
+from flask_better_auth import (
+    BetterAuth,
+    Call,
+    ConfigError,
+    Hook,
+    Hooks,
+    Reply,
+    current_session,
+    current_user,
+    login_required,
+)
 from flask_better_auth.plugins import Bearer, Username
 from flask_better_auth.plugins.bearer import BearerOptions
 
@@ -262,6 +272,18 @@ def test_auth_api_announces_it_too(site: Site) -> None:
     assert site.api.get_session(headers={"Authorization": f"Bearer {headers[TOKEN]}"})["user"]["name"] == "Ada"
     assert site.api.get_session(headers={"Authorization": f"Bearer {made['token']}"})["user"]["name"] == "Ada"
     assert site.api.get_session(headers={"Authorization": "Bearer x"}) is None
+
+
+def test_headers_that_a_hook_exposes_stay_exposed(make_auth: Callable[..., Site]) -> None:
+    def expose(call: Call) -> Reply:
+        assert isinstance(call.returned, Reply)
+        call.headers.add(EXPOSE, "X-One")
+        return Reply(call.returned.wire, headers={EXPOSE: "X-Two"})
+
+    site = make_auth(plugins=[Bearer()], hooks=Hooks(after=Hook(expose, matcher="/sign-up/email")))
+    body = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
+    answer = site.browser().post("/sign-up/email", body)
+    assert answer.headers[EXPOSE] == f"X-Two, X-One, {TOKEN}"
 
 
 @pytest.mark.parametrize("first", ["cors", "auth"])

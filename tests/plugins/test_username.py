@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
 import pytest
-from conftest import ORIGIN, PASSWORD, STUCK, Browser, Site, at_once
+from conftest import ORIGIN, PASSWORD, STUCK, Browser, Site, at_once, work
 from flask import Response
-from sqlalchemy import event, inspect
+from sqlalchemy import inspect
 
 from flask_better_auth import APIError, ConfigError, signals
 from flask_better_auth.plugins import Username
@@ -503,36 +502,6 @@ def test_e2_taken_address_gets_the_username_of_a_free_one(named: Callable[..., S
 
 
 # ---------------------------------------------------------------- E1
-
-
-@contextmanager
-def work(site: Site) -> Iterator[Counter[str]]:
-    """Counts operations on passwords and SQL statements."""
-    counts: Counter[str] = Counter()
-    passwords = site.app.extensions["better_auth"].passwords
-    with site.app.app_context():
-        engine = site.db.engine
-
-    def count(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        counts[f"statement {statement.split()[0]}"] += 1
-
-    def counted(name: str) -> Callable[..., Any]:
-        original = getattr(passwords, name)
-
-        def method(*arguments: Any) -> Any:
-            counts[name] += 1
-            return original(*arguments)
-
-        return method
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("hash", "verify"):
-            patch.setattr(passwords, name, counted(name))
-        event.listen(engine, "before_cursor_execute", count)
-        try:
-            yield counts
-        finally:
-            event.remove(engine, "before_cursor_execute", count)
 
 
 @pytest.fixture
