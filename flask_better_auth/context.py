@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .endpoint import Endpoint, Registry
     from .hooks import DatabaseHooks, Hooks
     from .plugin import Plugin
+    from .ratelimit import RateLimits
 
 T = TypeVar("T")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -87,6 +88,7 @@ class AuthState:
         self.cookies = CookieJar(config, production=not relaxed)
         self.passwords = Passwords(config, relaxed=relaxed)
         self.registry: Registry
+        self.limits: RateLimits
         #: Engines that read without a transaction, by the engine of the application that each of them stands for.
         self.readers: dict[Engine, Engine] = {}
         self._made: dict[Any, Any] = {}

@@ -199,6 +199,19 @@ class VerificationMixin(TableMixin, TimesMixin):
         expires_at = attribute("expires_at", UtcDateTime())
 
 
+class RateLimitMixin(TableMixin):
+    """The ``rate_limit`` table, where requests are counted with ``rate_limit.storage="database"``."""
+
+    if TYPE_CHECKING:
+        key: Mapped[str]
+        count: Mapped[int]
+        last_request: Mapped[int]
+    else:
+        key = attribute("key", KEY, unique=True)
+        count = attribute("count", Integer())
+        last_request = attribute("last_request", BigInteger())
+
+
 def own_columns(model: type[Any]) -> tuple[str, ...]:
     """The attributes of a model that are ours: declared by a mixin or by an option, not by the application."""
     mapper = inspect(model)

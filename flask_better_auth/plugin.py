@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from flask import Request, Response
 
-from .config import AdditionalField
+from .config import AdditionalField, Limit
 from .context import AuthState, Call, Record, Reply
 from .endpoint import Endpoint
 from .errors import ConfigError, ErrorCode
@@ -49,6 +49,9 @@ class Plugin:
     extends: Mapping[str, Mapping[str, AdditionalField]] = {}
     #: Tables of its own: name -> mixin, a subclass of ``TableMixin``.
     tables: Mapping[str, type[TableMixin]] = {}
+    #: How often an address may ask: a path, or a pattern such as ``/two-factor/*``, and its limit. The first that fits
+    #: counts, over that of an endpoint.
+    rate_limits: Sequence[tuple[str, Limit]] = ()
     #: Run around endpoints, after those of the application and of earlier plugins; by HTTP and by ``auth.api``.
     hooks: Hooks = Hooks()
     #: Run around rows of the core tables, before those of the application and after those of earlier plugins.

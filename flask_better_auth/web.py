@@ -114,6 +114,9 @@ def _answer(call: Call, bound: Bound | None) -> Response:
     disabled = call.config.disabled_paths
     if disabled and bound is not None and _paths(call, bound.endpoint).intersection(disabled):
         return responses.Answer("Not Found", 404, content_type="text/plain;charset=UTF-8")
+    too_many = call.state.limits.refusal(call)
+    if too_many is not None:
+        return responses.of_error(too_many)
     for plugin in call.state.plugins:
         instead = plugin.on_request(call)
         if isinstance(instead, Response):

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, SessionTransaction, attributes
 from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
 
 from .. import clock
-from ..context import Call, Record
+from ..context import AuthState, Call, Record
 from ..crypto import random_string
 from ..errors import TransactionConflict
 from ..hooks import Operation
@@ -87,7 +87,7 @@ def after_commit(call: Call, work: Callable[[], object]) -> None:
 @contextmanager
 def _own(call: Call) -> Iterator[Session]:
     session = call.db
-    waits = _check_conflict(call, session)
+    waits = _check_conflict(call.state, session, call.state.models["user"])
     try:
         with session.begin():
             if waits:
@@ -136,14 +136,14 @@ def _rolled_back(session: Session, previous: SessionTransaction) -> None:
     session.info[_WAITING] = [entry for entry in session.info[_WAITING] if previous not in entry[0]]
 
 
-def _check_conflict(call: Call, session: Session) -> bool:
-    """Whether code around this call holds a transaction that the unit may have to wait for.
+def _check_conflict(state: AuthState, session: Session, model: type[Any]) -> bool:
+    """Whether code around this one holds a transaction that the unit may have to wait for.
 
     Raises:
         TransactionConflict: it would wait for ever, or commit what is not its own.
     """
-    bind = session.get_bind(mapper=inspect(call.state.models["user"]))
-    held = _held(call.state.db, bind)
+    bind = session.get_bind(mapper=inspect(model))
+    held = _held(state.db, bind)
     if held is None:
         return False
     pool = bind.engine.pool
@@ -265,6 +265,21 @@ def _reader(call: Call, engine: Engine) -> Engine:
 
 
 # ---------------------------------------------------------------- writing
+
+
+@contextmanager
+def apart(state: AuthState, model: type[Any]) -> Iterator[Connection]:
+    """A connection to the table of ``model`` on which each statement is committed by itself: what it counts stays
+    counted, whatever becomes of the transactions around it.
+
+    Raises:
+        TransactionConflict: the application holds what a statement would wait for.
+    """
+    with state.db.session.session_factory() as session:
+        _check_conflict(state, session, model)
+        engine = cast(Engine, session.get_bind(mapper=inspect(model)))
+    with _hiding_parameters(), engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        yield connection
 
 
 def create(call: Call, table: str, data: Mapping[str, Any], *, given: Sequence[Any] = ()) -> Record | None:

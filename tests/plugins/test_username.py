@@ -13,7 +13,7 @@ from conftest import ORIGIN, PASSWORD, STUCK, Browser, Site, at_once, work
 from flask import Response
 from sqlalchemy import inspect
 
-from flask_better_auth import APIError, ConfigError, signals
+from flask_better_auth import APIError, ConfigError, Limit, signals
 from flask_better_auth.plugins import Username
 from flask_better_auth.plugins.username import UsernameErrors, UsernameOptions
 from flask_better_auth.services import users
@@ -728,3 +728,43 @@ def test_t6_no_validator_and_no_look_up_sees_a_text_that_is_too_long(named: Call
     assert (judged, cost) == ([], {})
     assert is_available(site, "ada").status_code == 200
     assert judged == ["ada"]
+
+
+# ---------------------------------------------------------------- limits
+
+
+def limited(named: Callable[..., Site], **rules: Any) -> Site:
+    """An application with rate limits, where Ada has signed up."""
+    site = named(app={"rate_limit": {"enabled": True, **rules}})
+    site.api.create_user(name="Ada", email="ada@example.com", password=PASSWORD, username="ada_l")
+    return site
+
+
+def test_d1_an_address_signs_in_by_username_as_seldom_as_by_e_mail_address(named: Callable[..., Site]) -> None:
+    site = limited(named)
+    assert [sign_in(site, f"user_{i}").status_code for i in range(4)] == [401, 401, 401, 429]
+    with pytest.raises(APIError) as caught:
+        site.api.sign_in_username(username="ada_l", password="wrong password")
+    assert caught.value.status_code == 401  # the server itself is not limited (D13)
+
+
+@pytest.mark.parametrize("username", ["ada_l", "nobody"], ids=["known", "unknown"])
+def test_d8_wrong_passwords_of_one_username_are_limited_whatever_the_case(
+    named: Callable[..., Site], username: str
+) -> None:
+    site = limited(named, custom_rules={"/sign-in/*": False}, failures_per_account=Limit(3, per=600))
+    tried = [sign_in(site, name, "wrong password").status_code for name in (username, username.upper()) * 2]
+    assert tried == [401, 401, 401, 429]
+    with work(site) as cost:
+        assert sign_in(site, username).status_code == 429
+    assert cost["verify"] == 0
+    assert sign_in(site, "somebody_else").status_code == 401
+
+
+def test_d6_an_account_has_one_budget_under_both_of_its_names(named: Callable[..., Site]) -> None:
+    site = limited(named, custom_rules={"/sign-in/*": False}, failures_per_account=Limit(3, per=600))
+    wrong = {"email": "ada@example.com", "password": "wrong password"}
+    tried = [site.browser().post("/sign-in/email", wrong).status_code for _ in range(2)]
+    tried += [sign_in(site, "ada_l", "wrong password").status_code for _ in range(2)]
+    assert tried == [401, 401, 401, 429]
+    assert site.browser().post("/sign-in/email", {**wrong, "password": PASSWORD}).status_code == 429
