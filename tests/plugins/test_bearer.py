@@ -237,13 +237,15 @@ def test_every_answer_that_sets_the_cookie_announces_the_token(site: Site) -> No
         answers["refresh"] = browser.get("/get-session")
     answers["sign-in"] = browser.post("/sign-in/email", body)
     answers["username"] = browser.post("/sign-in/username", body)
+    change = {"currentPassword": PASSWORD, "newPassword": PASSWORD + "!", "revokeOtherSessions": True}
+    answers["change"] = browser.post("/change-password", change)
     for name, answer in answers.items():
         assert answer.status_code == 200, name
         lines = [line for line in answer.headers.getlist("Set-Cookie") if line.startswith(COOKIE)]
         assert unquote(lines[-1].partition("=")[2].partition(";")[0]) == answer.headers[TOKEN], name
         assert answer.headers.getlist(EXPOSE) == [TOKEN], name
-        if name != "refresh":
-            assert who(ask(site, f"Bearer {answer.headers[TOKEN]}")) is not None
+    assert who(ask(site, f"Bearer {answers['username'].headers[TOKEN]}")) is None  # revoked by the change
+    assert who(ask(site, f"Bearer {answers['change'].headers[TOKEN]}")) == "A"
 
 
 def test_no_other_answer_announces_one(site: Site) -> None:
