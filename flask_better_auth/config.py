@@ -369,10 +369,8 @@ def build(
     values = _from_settings(settings)
     for name, value in arguments.items():
         present = values.get(name)
-        if isinstance(present, dict) and not isinstance(value, dict):
+        if isinstance(present, dict):
             value = {**present, **_given(value)}
-        elif isinstance(present, dict):
-            value = {**present, **value}
         values[name] = value
     for default in defaults:
         _fill_in(values, default)
@@ -389,18 +387,17 @@ def _fill_in(values: dict[str, Any], default: Mapping[str, Any]) -> None:
         _known(name, hints, f"a plugin's defaults[{name!r}]")
         present = values.get(name)
         if name == "trusted_origins":
-            values[name] = (*_value(hints[name], present or (), name), *value)
+            values[name] = (*_value(hints[name], present or (), name), *_value(hints[name], value, name))
         elif is_dataclass(hints[name]):
-            values[name] = {
-                **value,
-                **(present if isinstance(present, Mapping) else _given(present) if present else {}),
-            }
+            values[name] = {**_given(value), **_given(present or {})}
         else:
             values.setdefault(name, value)
 
 
-def _given(options: Any) -> dict[str, Any]:
-    """What a section object was told, so that the deployment can set the rest."""
+def _given(options: Any) -> Mapping[str, Any]:
+    """What a section was told, as an object or as a dict, so that the deployment and plugins can set the rest."""
+    if isinstance(options, Mapping):
+        return options
     return {name: getattr(options, name) for name in options.given}
 
 

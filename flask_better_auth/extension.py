@@ -163,18 +163,20 @@ class BetterAuth:
 
     def _build_models(self, db: SQLAlchemy, config: AuthConfig) -> tuple[models.Models, dict[str, AdditionalFields]]:
         """The mapped classes, and the columns that plugins and options added to them; an option may redefine one."""
-        further = {name: mixin for p in self._plugins for name, mixin in p.tables.items()}
+        tables, columns = plugin.tables(self._plugins), plugin.columns(self._plugins)
         if config.rate_limit.storage == "database":
-            further["rate_limit"] = models.RateLimitMixin
-        additional: dict[str, AdditionalFields] = {}
-        for extends in (*(p.extends for p in self._plugins), config.additional_fields):
-            for table, columns in extends.items():
-                additional[table] = {**additional.get(table, {}), **columns}
-        self._models = models.build_models(db, config, self._user_model, further, additional)
-        return self._models, additional
+            tables["rate_limit"] = models.RateLimitMixin
+        for table, fields in config.additional_fields.items():
+            columns[table] = {**columns.get(table, {}), **fields}
+        self._models = models.build_models(db, config, self._user_model, tables, columns)
+        return self._models, columns
 
     def _api(self, find_state: Callable[[], AuthState]) -> API:
-        return API((endpoint.name for routes in self._endpoints for endpoint in routes), find_state)
+        names: set[str] = set()
+        for endpoint in (endpoint for routes in self._endpoints for endpoint in routes):
+            names.discard(endpoint.replaces or "")
+            names.add(endpoint.name)
+        return API(names, find_state)
 
     def _state(self) -> AuthState:
         """The state of the current application, or of the only one."""

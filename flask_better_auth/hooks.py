@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from . import urls
 from .context import Call, Reply
+from .endpoint import Bound
 from .errors import ConfigError
 
 Handler = Callable[[Call], Any]
@@ -20,9 +21,10 @@ class Hook:
     """A handler and the calls it is for.
 
     Args:
-        handler: called with the call. A ``Reply`` or a dict that it returns becomes the answer; an ``APIError`` that it
-            raises becomes the answer too.
-        matcher: a path, a pattern such as ``/sign-in/*``, or a function of the call; every call by default.
+        handler: called with the call. A ``Reply`` or a dict that it returns, under Python names, becomes the answer; an
+            ``APIError`` that it raises becomes the answer too.
+        matcher: a path, a pattern such as ``/sign-in/*`` (``**`` stands for any number of segments), or a function of
+            the call; every call by default.
     """
 
     handler: Handler
@@ -35,7 +37,7 @@ class Hook:
         if callable(self.matcher):
             return self.matcher(call)
         path = call.endpoint.path if call.endpoint else None
-        return path is not None and fnmatch.fnmatchcase(path, self.matcher)
+        return path is not None and urls.path_matcher(self.matcher)(path)
 
 
 class Hooks:
@@ -69,9 +71,11 @@ def _hooks(given: Handler | Hook | Iterable[Handler | Hook]) -> tuple[Hook, ...]
     return tuple(item if isinstance(item, Hook) else Hook(item) for item in given)
 
 
-def reply_of(result: Any, status: int = 200) -> Reply:
+def reply_of(result: Any, bound: Bound, status: int = 200) -> Reply:
     """What a hook returned, as the answer it stands for; ``status`` is that of the answer it takes the place of."""
-    return result if isinstance(result, Reply) else Reply(result, status)
+    reply = result if isinstance(result, Reply) else Reply(result, status)
+    reply.output = reply.output or bound.output.loose
+    return reply
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from limits.errors import ConfigurationError
 from limits.storage import Storage, storage_from_string
 from limits.strategies import FixedWindowRateLimiter, RateLimiter
 
+from . import urls
 from .config import CustomRule, Limit, as_limit
 from .context import AuthState, Call
 from .endpoint import Endpoint
@@ -42,9 +42,6 @@ _SPECIAL: tuple[tuple[tuple[str, ...], tuple[str, ...], Limit], ...] = (
 _REDIS = {"socket_connect_timeout": 1, "socket_timeout": 1, "max_connections": 2**31}
 #: What the reference puts in place of an address that it does not know.
 _NO_ADDRESS = "no-trusted-ip"
-#: The parts of a pattern: wildcards, and single characters; and the regular expressions for the wildcards.
-_PART = re.compile(r"((?:/|^)\*\*$)|((?:(?<=/)|^)\*\*/)|(\*+)|(\?)|.", re.DOTALL)
-_REGEX: dict[int | None, str] = {1: ".*", 2: "(?:[^/]*/)*", 3: "[^/]*", 4: "[^/]"}
 
 
 class Rule(NamedTuple):
@@ -75,9 +72,11 @@ class RateLimits:
     def __init__(self, state: AuthState, limiter: Limiter | None = None) -> None:
         self._state, self._options, self._limiter = state, state.config.rate_limit, limiter
         self._plugin_rules = [
-            (_matcher(pattern), limit) for plugin in state.plugins for pattern, limit in plugin.rate_limits
+            (urls.path_matcher(pattern), limit) for plugin in state.plugins for pattern, limit in plugin.rate_limits
         ]
-        self._custom_rules = [(_matcher(pattern), rule) for pattern, rule in self._options.custom_rules.items()]
+        self._custom_rules = [
+            (urls.path_matcher(pattern), rule) for pattern, rule in self._options.custom_rules.items()
+        ]
         self._default = self._options.default
         endpoints: list[Endpoint] = [bound.endpoint for bound in state.registry]
         self._declared = {e.path: e.limit for e in endpoints if e.limit is not None}
@@ -180,17 +179,6 @@ class RateLimits:
                 "better-auth: requests come through a proxy, and all of its clients share one rate limit; "
                 "apply werkzeug.middleware.proxy_fix.ProxyFix"
             )
-
-
-def _matcher(pattern: str) -> Callable[[str], bool]:
-    """Whether a path is the one that ``pattern`` names: ``*`` and ``?`` stay within a segment, ``**`` stands for any
-    number of them (rate-limits.json, ``wildcards``). As in the reference, ``/a/**`` fits all that begins with ``/a``.
-    """
-    if "*" not in pattern:
-        return pattern.__eq__
-    regex = "".join(_REGEX.get(part.lastindex) or re.escape(part.group()) for part in _PART.finditer(pattern))
-    compiled = re.compile(regex, re.DOTALL)
-    return lambda path: compiled.fullmatch(path) is not None
 
 
 def _strategy(state: AuthState, limiter: Limiter | None) -> Callable[[], RateLimiter]:

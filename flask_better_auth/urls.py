@@ -1,4 +1,4 @@
-"""Where we are, whom we trust, and where a browser may be sent."""
+"""Where we are, whom we trust, where a browser may be sent, and which paths a pattern means."""
 
 from __future__ import annotations
 
@@ -164,3 +164,22 @@ def base_origin(url: str) -> str:
     """Scheme, host and port of a configured base URL."""
     parts = urlsplit(url)
     return origin_of(f"{parts.scheme}://{parts.netloc}") or ""
+
+
+# ---------------------------------------------------------------- paths
+
+#: The parts of a pattern: wildcards, and single characters; and the regular expressions for the wildcards.
+_PART = re.compile(r"((?:/|^)\*\*$)|((?:(?<=/)|^)\*\*/)|(\*+)|(\?)|.", re.DOTALL)
+_REGEX: dict[int | None, str] = {1: ".*", 2: "(?:[^/]*/)*", 3: "[^/]*", 4: "[^/]"}
+
+
+@lru_cache(maxsize=256)
+def path_matcher(pattern: str) -> Callable[[str], bool]:
+    """A test for paths that are as ``pattern`` says: ``*`` and ``?`` stay within a segment, ``**`` stands for any
+    number of them (rate-limits.json, ``wildcards``). As in the reference, ``/a/**`` fits all that begins with ``/a``.
+    """
+    if "*" not in pattern:
+        return pattern.__eq__
+    regex = "".join(_REGEX.get(part.lastindex) or re.escape(part.group()) for part in _PART.finditer(pattern))
+    compiled = re.compile(regex, re.DOTALL)
+    return lambda path: compiled.fullmatch(path) is not None

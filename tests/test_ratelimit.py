@@ -23,8 +23,8 @@ from sqlalchemy import event
 from flask_better_auth import BetterAuth, Call, ConfigError, Limit, RateLimit, Reply
 from flask_better_auth.endpoint import Routes
 from flask_better_auth.plugin import Plugin
-from flask_better_auth.ratelimit import _matcher
 from flask_better_auth.services.counters import DatabaseWindow
+from flask_better_auth.urls import path_matcher
 from flask_better_auth.windows import MemoryWindow, item_of
 
 EPOCH = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -295,7 +295,7 @@ def test_a_parameter_in_a_path_makes_no_path_of_its_own(limited: Callable[..., S
     ],
 )
 def test_wildcards_fit_as_in_the_reference(pattern: str, fits: list[str], does_not: list[str]) -> None:
-    matches = _matcher(pattern)
+    matches = path_matcher(pattern)
     assert [path for path in (*fits, *does_not) if matches(path)] == fits
 
 

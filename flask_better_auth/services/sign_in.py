@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from .. import signals
+from .. import signals, wire
 from ..context import Call, Record, Reply
 from ..errors import APIError, ErrorCode
 from . import accounts, attempts, records, sessions, users
@@ -107,6 +107,7 @@ def complete(
     for plugin in call.state.plugins:
         challenge = plugin.sign_in_gate(call, user, method)
         if challenge is not None:
+            challenge.output = wire.FREE  # the endpoint's schema speaks of a session
             return challenge
     with records.unit(call):
         session = sessions.create(call, user, remember=remember, given=given)

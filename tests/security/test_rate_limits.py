@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections import Counter
+import threading
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -458,7 +460,7 @@ def test_d12_a_storage_that_is_back_is_used_again(
 
 
 def test_d12_a_storage_that_stays_away_is_asked_once_in_a_while(
-    limited: Callable[..., Site], clock: time_machine.Traveller
+    limited: Callable[..., Site], clock: time_machine.Traveller, caplog: pytest.LogCaptureFixture
 ) -> None:
     site = limited(storage="database")
     drop_table(site)
@@ -470,6 +472,7 @@ def test_d12_a_storage_that_stays_away_is_asked_once_in_a_while(
             site.browser().get("/ok")
         clock.shift(5)
     assert len(asked) == 3
+    assert sum("storage of the rate limits" in record.message for record in caplog.records) == 1
 
 
 def test_d12_the_memory_that_flooding_takes_is_bounded() -> None:
@@ -574,6 +577,21 @@ def test_s17_of_many_requests_at_once_no_more_get_through(
         at = address(number)
         answers = at_once(threads, lambda _, at=at: site.browser().get("/ok", environ_base={"REMOTE_ADDR": at}))
         assert statuses(answers) == {200: 5, 429: threads - 5}
+
+
+def test_s17_counting_in_memory_is_one_step() -> None:
+    class Slow(OrderedDict[str, tuple[int, int]]):
+        """Lets another thread in between reading and writing, if one comes."""
+
+        def get(self, *key: Any) -> Any:
+            found = super().get(*key)
+            with suppress(threading.BrokenBarrierError):
+                meeting.wait(0.2)
+            return found
+
+    meeting, window = threading.Barrier(2), MemoryWindow()
+    window._entries = Slow()
+    assert Counter(at_once(2, lambda _: window.hit(item_of(Limit(1, per=60)), "key"))) == {True: 1, False: 1}
 
 
 def test_a_storage_that_nobody_knows_is_refused_without_its_password(limited: Callable[..., Site]) -> None:
