@@ -83,6 +83,8 @@ def _adopted(state: AuthState, instance: Any) -> Any:
 
 def _mark(call: Call, response: Response) -> Response:
     response.vary.add("Cookie")
+    if call.state.plugins:
+        response.vary.add("Authorization")  # they may read the token there
     for line in call.cookies.lines():
         response.headers.add("Set-Cookie", line)
     return response

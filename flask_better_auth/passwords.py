@@ -16,6 +16,7 @@ from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatc
 
 from .config import AuthConfig
 from .errors import APIError, ConfigError, CoreErrors
+from .wire import js_length
 
 #: OWASP Password Storage Cheat Sheet, argon2id: KiB of memory and passes over it; the first pair is our default.
 _OWASP = ((19456, 2), (47104, 1), (12288, 3))
@@ -107,7 +108,7 @@ class Passwords:
         Raises:
             APIError: ``PASSWORD_TOO_SHORT`` or ``PASSWORD_TOO_LONG``.
         """
-        if _length(password) < self._minimum:
+        if js_length(password) < self._minimum:
             raise APIError(CoreErrors.PASSWORD_TOO_SHORT)
         self.check_bound(password)
 
@@ -117,7 +118,7 @@ class Passwords:
         Raises:
             APIError: ``PASSWORD_TOO_LONG``.
         """
-        if _length(password) > self._maximum:
+        if js_length(password) > self._maximum:
             raise APIError(CoreErrors.PASSWORD_TOO_LONG)
 
     def hash(self, password: str) -> str:
@@ -151,11 +152,6 @@ class Passwords:
             yield
         finally:
             self._turns.release()
-
-
-def _length(password: str) -> int:
-    """The length as JavaScript counts it, so that both servers agree on what is too long."""
-    return len(password.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _hasher(choice: object, relaxed: bool) -> PasswordHasher:

@@ -57,6 +57,16 @@ def js_type(value: object) -> str:
     return "object"
 
 
+def js_length(text: str) -> int:
+    """The length as JavaScript counts it, so that both servers agree on what is too long."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def is_storable(text: str) -> bool:
+    """Whether every database and every hash takes a text: no NUL, no lone surrogate."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def expected(kind: str, received: str) -> str:
     """The reference's message for a value of the wrong type."""
     return f"Invalid input: expected {kind}, received {received}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.cookies import SimpleCookie
 from typing import Any, TypeVar
 
@@ -259,6 +261,36 @@ def at_once(threads: int, act: Callable[[int], T]) -> list[T]:
 
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(run, range(threads)))
+
+
+@contextmanager
+def work(site: Site) -> Iterator[Counter[str]]:
+    """Counts what a request costs: operations on passwords, and SQL statements."""
+    counts: Counter[str] = Counter()
+    with site.app.app_context():
+        engine = site.db.engine
+    passwords = site.app.extensions["better_auth"].passwords
+
+    def count_statement(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        counts[f"statement {statement.split()[0]}"] += 1
+
+    def counted(name: str) -> Callable[..., Any]:
+        original = getattr(passwords, name)
+
+        def method(*arguments: Any) -> Any:
+            counts[name] += 1
+            return original(*arguments)
+
+        return method
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("hash", "verify"):
+            patch.setattr(passwords, name, counted(name))
+        event.listen(engine, "before_cursor_execute", count_statement)
+        try:
+            yield counts
+        finally:
+            event.remove(engine, "before_cursor_execute", count_statement)
 
 
 Door = Callable[..., Response]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import re
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from conftest import PASSWORD, SECRET
 
-from flask_better_auth import Plugin
+from flask_better_auth import Plugin, plugins
 from flask_better_auth.config import AuthConfig
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +52,7 @@ def test_the_python_blocks_of_the_readme_run_in_order(run: Callable[[Path], Any]
     assert readme.APIError
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.name)
 def test_the_python_blocks_of_the_docs_run(path: Path, run: Callable[[Path], Any]) -> None:
     run(path)
 
@@ -75,6 +76,26 @@ def keys(cls: type[Any], prefix: str = "BETTER_AUTH") -> list[str]:
 def test_every_setting_is_in_the_docs_and_no_other() -> None:
     listed = re.findall(r"^\| `(BETTER_AUTH_\w+)`", (ROOT / "docs" / "configuration.md").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(keys(AuthConfig))
+
+
+def defaults(options: Any, prefix: str = "") -> dict[str, str]:
+    """Every option of a plugin, and its default as it is written in Python."""
+    out: dict[str, str] = {}
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        nested = dataclasses.is_dataclass(value)
+        out |= defaults(value, f"{field.name}.") if nested else {prefix + field.name: repr(value)}
+    return out
+
+
+@pytest.mark.parametrize("name", plugins.__all__)
+def test_every_option_and_every_error_of_a_plugin_is_in_its_page(name: str) -> None:
+    plugin = getattr(plugins, name)()
+    page = (ROOT / "docs" / "plugins" / f"{plugin.id}.md").read_text()
+    listed = re.findall(r"^\| `([a-z_.]+)` \| `([^`]+)` \|", page, re.MULTILINE)
+    assert dict(listed) == defaults(plugin.options)
+    codes = {code for code in dir(plugin.errors) if code.isupper()}
+    assert set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)) == codes
 
 
 PLUGINS = ROOT / "docs" / "plugins.md"

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..config import LONGEST_KEY, section
-from ..context import Call, Reply
+from ..context import Call, Record, Reply
 from ..endpoint import Routes
 from ..errors import APIError, ConfigError, ErrorCode
 from ..hooks import Hook, Hooks
 from ..plugin import Column, Plugin
 from ..services import sessions, sign_in, users
-from ..wire import Bool, Row, Str, WireSchema
+from ..wire import Bool, Row, Str, WireSchema, is_storable, js_length
 
 Normalization = Callable[[str], str]
 Validator = Callable[[str], bool]
@@ -87,16 +88,16 @@ class UsernameOptions:
         Raises:
             APIError: ``USERNAME_TOO_SHORT``, ``USERNAME_TOO_LONG`` or ``INVALID_USERNAME``.
         """
-        normalized = self.normalized(username)
-        judged = normalized if self.validation_order.username == "post-normalization" else username
-        if len(judged) < self.min_username_length:
+        normalized_first = self.validation_order.username == "post-normalization"
+        judged = self.normalized(username) if normalized_first else username
+        if js_length(judged) < self.min_username_length:
             raise APIError(UsernameErrors.USERNAME_TOO_SHORT, status=status)
-        if len(judged) > self.max_username_length:
+        if js_length(judged) > self.max_username_length:
             raise APIError(UsernameErrors.USERNAME_TOO_LONG, status=status)
         valid = self.username_validator or (lambda text: _PLAIN.fullmatch(text) is not None)
-        if not valid(judged):
+        if not (is_storable(judged) and valid(judged)):
             raise APIError(UsernameErrors.INVALID_USERNAME, status=status)
-        return normalized
+        return judged if normalized_first else self.normalized(username)
 
     def check_display(self, display: str) -> None:
         """Refuse a display form that is not valid.
@@ -182,26 +183,50 @@ def _check(call: Call) -> None:
 
     Two requests at once are told apart by the database: the column is unique.
     """
-    options, creating = call.options(UsernameOptions), call.endpoint is not None and call.endpoint.name != "update_user"
-    data = call.body.get("data")
-    given = {**call.body, **data} if isinstance(data, dict) else call.body
-    username, display = given.get("username"), given.get("display_username")
+    options, name = call.options(UsernameOptions), call.endpoint.name if call.endpoint else ""
+    # where server code says more; from a client "data" is an unknown key
+    more = {"create_user": call.body, "update_user": call.privileged}.get(name, {}).get("data")
+    given = {**call.body, **more} if isinstance(more, Mapping) else call.body
+    username, display = given.get("username", ...), given.get("display_username")
+    shown = display if isinstance(display, str) else ""
+    if name == "update_user":
+        _check_change(call, options, username)
+    else:
+        _check_new(call, options, username, shown)
+    if shown and options.display_username:
+        options.check_display(shown)
+
+
+def _check_new(call: Call, options: UsernameOptions, username: Any, display: str) -> None:
+    if username is ... and display:
+        with suppress(APIError):
+            options.check(display)
+            call.body["username"] = username = display  # what may be a username is one
     if isinstance(username, str):
-        _check_free(call, options.check(username, status=400), creating=creating)
-        if creating and not display:
+        _check_free(call, options.check(username, status=400))
+        if not display:
             call.body["display_username"] = username  # as it was typed
-    elif creating and isinstance(display, str) and display:
-        # nobody is to be shown under the name of somebody else
-        _check_free(call, options.normalized(display), creating=True)
-    if isinstance(display, str) and display and options.display_username:
-        options.check_display(display)
 
 
-def _check_free(call: Call, username: str, *, creating: bool) -> None:
+def _check_change(call: Call, options: UsernameOptions, username: Any) -> None:
+    if username is not None and not isinstance(username, str):
+        return
+    hardening = call.config.hardening
+    wanted = None if username is None else options.check(username, status=400)
+    if call.privileged:
+        return
+    mine = call.signed_in[1] if sessions.load(call) else None
+    if mine is None and hardening:
+        return  # the guard refuses; who has which name is not for everybody
+    if mine is not None and options.immutable_username and mine.username not in (None, wanted):
+        if wanted is not None or hardening:  # else taking the name off would be a way to change it
+            raise APIError(UsernameErrors.USERNAME_IS_IMMUTABLE)
+    if wanted is not None:
+        _check_free(call, wanted, mine)
+
+
+def _check_free(call: Call, username: str, mine: Record | None = None) -> None:
     found = users.find(call, "username", username)
-    mine = call.signed_in[1] if not creating and sessions.load(call) else None
-    if mine is not None and call.options(UsernameOptions).immutable_username and mine.username not in (None, username):
-        raise APIError(UsernameErrors.USERNAME_IS_IMMUTABLE)
     if found is not None and (mine is None or found[0].id != mine.id):
         raise APIError(UsernameErrors.USERNAME_IS_ALREADY_TAKEN)
 
@@ -219,8 +244,8 @@ class Username(Plugin):
 
     def __init__(self, **options: Any) -> None:
         self.options: UsernameOptions = section(UsernameOptions, options, "Username")
-        if self.options.max_username_length > LONGEST_KEY:
-            raise ConfigError(f"Username(max_username_length=...): a unique column holds {LONGEST_KEY} characters")
+        if not 1 <= self.options.min_username_length <= self.options.max_username_length <= LONGEST_KEY:
+            raise ConfigError(f"Username: 1 <= min_username_length <= max_username_length <= {LONGEST_KEY}")
         columns = {
             "username": Column(
                 unique=True,

@@ -57,8 +57,6 @@ def _checked(name: str, field: AdditionalField, value: Any) -> Any:
     if value is None and not field.required:
         return None
     converted = ... if value is None else _converted(field, value)
-    if isinstance(converted, str) and (field.unique or field.index) and len(converted) > LONGEST_KEY:
-        raise wire.invalid(f"[body.{wire.wire_name(name)}] Too big: expected string to have <={LONGEST_KEY} characters")
     if converted is ...:
         kind = "string" if isinstance(field.type, tuple) else field.type
         raise wire.invalid(f"[body.{wire.wire_name(name)}] {wire.expected(kind, wire.js_type(value))}")
@@ -67,7 +65,11 @@ def _checked(name: str, field: AdditionalField, value: Any) -> Any:
             field.validator(converted)
         except ValueError as error:
             raise wire.invalid(str(error) or CoreErrors.VALIDATION_ERROR.message) from None
-    return converted if field.transform is None else field.transform(converted)
+    if field.transform is not None:
+        converted = field.transform(converted)
+    if isinstance(converted, str) and (field.unique or field.index) and len(converted) > LONGEST_KEY:
+        raise wire.invalid(f"[body.{wire.wire_name(name)}] Too big: expected string to have <={LONGEST_KEY} characters")
+    return converted
 
 
 def _converted(field: AdditionalField, value: Any) -> Any:
@@ -88,7 +90,7 @@ def _converted(field: AdditionalField, value: Any) -> Any:
             value = int(value)
         bound = _BIGINT if field.bigint else _INT
         return value if type(value) is int and -bound <= value < bound else ...
-    return value if isinstance(value, str) and "\0" not in value else ...
+    return value if isinstance(value, str) and wire.is_storable(value) else ...
 
 
 def _date(value: Any) -> Any:

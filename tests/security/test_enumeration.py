@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from conftest import FAST, ORIGIN, PASSWORD, Browser, Site, build_site, tear_down
+from conftest import FAST, ORIGIN, PASSWORD, Browser, Site, build_site, tear_down, work
 from flask import Response
-from sqlalchemy import event
 
 from flask_better_auth import AdditionalField, signals
 
@@ -88,36 +87,6 @@ def discreet(hiding: Site) -> Site:
     """The application that hides who is there, where Ada has signed up."""
     emptied(hiding).sign_up("ada", nick="countess")
     return hiding
-
-
-@contextmanager
-def work(site: Site) -> Iterator[Counter[str]]:
-    """Counts what a request costs: operations on passwords, and SQL statements."""
-    counts: Counter[str] = Counter()
-    with site.app.app_context():
-        engine = site.db.engine
-    passwords = site.app.extensions["better_auth"].passwords
-
-    def count_statement(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
-        counts[f"statement {statement.split()[0]}"] += 1
-
-    def counted(name: str) -> Callable[..., Any]:
-        original = getattr(passwords, name)
-
-        def method(*arguments: Any) -> Any:
-            counts[name] += 1
-            return original(*arguments)
-
-        return method
-
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("hash", "verify"):
-            patch.setattr(passwords, name, counted(name))
-        event.listen(engine, "before_cursor_execute", count_statement)
-        try:
-            yield counts
-        finally:
-            event.remove(engine, "before_cursor_execute", count_statement)
 
 
 @contextmanager
