@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
 from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import bindparam, event, exc, inspect, select
 from sqlalchemy import delete as sql_delete
-from sqlalchemy import event, exc, inspect, literal, select
 from sqlalchemy import insert as sql_insert
 from sqlalchemy import text as sql_text
 from sqlalchemy import update as sql_update
@@ -284,21 +284,41 @@ def apart(state: AuthState, model: type[Any]) -> Iterator[Connection]:
         yield connection
 
 
-def create(call: Call, table: str, data: Mapping[str, Any], *, given: Sequence[Any] = ()) -> Record | None:
+#: A table, and what columns of one of its rows must still hold.
+Given = tuple[str, Mapping[str, Any]]
+
+
+@cache
+def _insert(table: str, of: str | None, names: tuple[str, ...]) -> Callable[[AuthState], Any]:
+    """Makes the statement that inserts a row, if there is one in ``of`` whose columns ``names`` are as given."""
+
+    def build(state: AuthState) -> Any:
+        spec = state.tables[table]
+        if of is None:
+            return sql_insert(spec.model)
+        columns = state.tables[of].columns
+        chosen = select(*(bindparam(f"new_{name}", type_=c.type) for name, c in spec.columns.items()))
+        still = (columns[name] == bindparam(f"given_{name}") for name in names)
+        return sql_insert(spec.model).from_select(list(spec.columns.values()), chosen.where(*still).with_for_update())
+
+    return build
+
+
+def create(call: Call, table: str, data: Mapping[str, Any], *, given: Given | None = None) -> Record | None:
     """Insert a row.
 
     Args:
         call: with an open unit.
         table: one of our tables.
         data: columns under their Python names; what is missing gets its default.
-        given: conditions that must still hold, for what was read in an earlier unit; the rows they speak of are
-            locked until the commit.
+        given: what must still hold, for what was read in an earlier unit; the row it speaks of is locked until the
+            commit.
 
     Returns:
         The row; nothing, if a hook cancelled it.
 
     Raises:
-        Outdated: a condition no longer holds.
+        Outdated: it no longer holds.
     """
     spec = call.state.tables[table]
     changed = _before(call, table, "create", data)
@@ -310,15 +330,17 @@ def create(call: Call, table: str, data: Mapping[str, Any], *, given: Sequence[A
     values |= {name: default() for name, default in spec.defaults.items() if name not in values}
     record = Record((name, values.get(name)) for name in spec.columns)
     session = _unit_of(call)
-    if given:
-        chosen = select(*(literal(record[name], c.type) for name, c in spec.columns.items())).where(*given)
-        statement = sql_insert(spec.model).from_select(list(spec.columns.values()), chosen.with_for_update())
-        # drivers forget the count of an INSERT unless they are asked to keep it
-        inserted = session.execute(statement, execution_options={"preserve_rowcount": True})
+    if given is None:
+        session.execute(call.state.once(_insert(table, None, ())), [dict(record)])
+    else:
+        of, held = given
+        values = {f"new_{name}": value for name, value in record.items()}
+        values |= {f"given_{name}": value for name, value in held.items()}
+        # drivers forget the count of an INSERT unless they are asked to keep it; the values are no rows to insert
+        options = {"preserve_rowcount": True, "dml_strategy": "raw"}
+        inserted = session.execute(call.state.once(_insert(table, of, tuple(held))), values, execution_options=options)
         if inserted.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for an INSERT
             raise Outdated
-    else:
-        session.execute(sql_insert(spec.model), [dict(record)])
     _after(call, table, "create", record)
     return record
 

@@ -21,7 +21,7 @@ _LONGEST_AGENT = 2048
 BRIEF = timedelta(days=1)
 
 
-def create(call: Call, user: Record, *, remember: bool, given: tuple[Any, ...] = ()) -> Record:
+def create(call: Call, user: Record, *, remember: bool, given: records.Given | None = None) -> Record:
     """Open a session for a user, with a token nobody knew before (SECURITY G1).
 
     Args:
@@ -32,7 +32,7 @@ def create(call: Call, user: Record, *, remember: bool, given: tuple[Any, ...] =
 
     Raises:
         APIError: ``FAILED_TO_CREATE_SESSION`` if a hook cancelled it.
-        Outdated: a condition no longer holds.
+        Outdated: it no longer holds.
     """
     now = clock.now()
     session = records.create(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any
 
 from .. import signals, wire
 from ..context import Call, Record, Reply
@@ -65,8 +64,7 @@ def _authenticate(call: Call, column: str, value: str, password: str, refusal: E
 
 def _with_account(call: Call, user: Record, account: Record, *, remember: bool, callback_url: str | None) -> Reply:
     """Open the session; a password that was changed while it was verified opens none (SECURITY S12)."""
-    columns = call.state.tables["account"].columns
-    unchanged = (columns["id"] == account.id, columns["password"] == account.password)
+    unchanged = ("account", {"id": account.id, "password": account.password})
     url = {} if callback_url is None else {"url": callback_url}
 
     def answer(session: Record) -> Reply:
@@ -83,7 +81,7 @@ def complete(
     *,
     method: str,
     remember: bool,
-    given: tuple[Any, ...] = (),
+    given: records.Given | None = None,
 ) -> Reply:
     """Open a session for a user who proved who they are, and hand its cookie to the browser.
 
