@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import JSON as JSONColumn
-from sqlalchemy import Boolean, Integer
+from sqlalchemy import Boolean, DateTime, Integer
+from sqlalchemy.types import TypeDecorator
 
 from . import guards, wire
 from .context import AuthState, Table
 from .endpoint import JSON, Endpoint, Guard
 from .errors import ConfigError, CoreErrors, ErrorCode
-from .models import UtcDateTime
 
 try:
     from apispec import APISpec
@@ -167,9 +167,10 @@ def _row(table: Table) -> dict[str, Any]:
 
 
 def _column(column: Any) -> dict[str, Any]:
-    if isinstance(column.type, JSONColumn):
+    stored = column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
+    if isinstance(stored, JSONColumn):
         return {}
-    kinds = {UtcDateTime: "date-time", Boolean: "boolean", Integer: "integer"}
-    kind = next((kind for cls, kind in kinds.items() if isinstance(column.type, cls)), "string")
+    kinds = {DateTime: "date-time", Boolean: "boolean", Integer: "integer"}
+    kind = next((kind for cls, kind in kinds.items() if isinstance(stored, cls)), "string")
     made = {"type": "string", "format": kind} if kind == "date-time" else {"type": kind}
     return {**made, "type": [made["type"], "null"]} if column.nullable else made
