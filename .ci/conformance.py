@@ -60,6 +60,8 @@ COVERED = {
     "no-session-refresh": ["session-refresh-disabled"],
     "origin-check-off": ["origin-check-disabled"],
     "password-off": ["password-login-disabled"],
+    "rate-limit": ["rate-limit-default-window", "rate-limit-proxies", "rate-limit-sign-in"],
+    "rate-limit-database": ["rate-limit-in-database"],
     "sign-up-off": ["sign-up-disabled"],
     "trusted-origins": ["trusted-origins-patterns"],
     "username": ["username-sign-up-and-in"],

@@ -10,17 +10,22 @@ from .config import (
     CrossSubDomainCookies,
     EmailAndPassword,
     IpAddress,
+    Limit,
     OnAPIError,
+    RateLimit,
     SessionOptions,
     UserOptions,
     VerificationOptions,
 )
-from .context import Call, Reply
+from .context import Call, Record, Reply
 from .current import current_session, current_user, fresh_login_required, login_required
+from .endpoint import Routes
 from .errors import APIError, ConfigError, ErrorCode, TransactionConflict
 from .extension import BetterAuth
 from .hooks import Around, DatabaseHooks, Hook, Hooks, TableHooks
-from .models import AccountMixin, SessionMixin, UserMixin, VerificationMixin
+from .models import AccountMixin, SessionMixin, TableMixin, UserMixin, VerificationMixin
+from .plugin import Column, Plugin
+from .wire import WireSchema
 
 __all__ = [
     "APIError",
@@ -31,6 +36,7 @@ __all__ = [
     "Around",
     "BetterAuth",
     "Call",
+    "Column",
     "ConfigError",
     "CookieAttributes",
     "CookieOverride",
@@ -41,16 +47,23 @@ __all__ = [
     "Hook",
     "Hooks",
     "IpAddress",
+    "Limit",
     "OnAPIError",
+    "Plugin",
+    "RateLimit",
+    "Record",
     "Reply",
+    "Routes",
     "SessionMixin",
     "SessionOptions",
     "TableHooks",
+    "TableMixin",
     "TransactionConflict",
     "UserMixin",
     "UserOptions",
     "VerificationMixin",
     "VerificationOptions",
+    "WireSchema",
     "current_session",
     "current_user",
     "fresh_login_required",

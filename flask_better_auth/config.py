@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
+from flask import Request
+
 from .errors import ConfigError
 
 PREFIX = "BETTER_AUTH_"
@@ -210,6 +212,77 @@ class Advanced(_Section):
 
 
 @dataclass(frozen=True)
+class Limit:
+    """So many requests and no more, until a while without one has passed.
+
+    Args:
+        max: how many, at least one.
+        per: the while, in whole seconds.
+
+    Raises:
+        ConfigError: less than one of either.
+    """
+
+    max: int
+    per: int
+
+    def __post_init__(self) -> None:
+        if self.max < 1 or self.per < 1:
+            raise ConfigError(f"{self!r}: at least one request per second or more")
+
+
+#: A limit for a path; ``False`` for none; or a function of the request and the limit that would apply, which returns
+#: either, or nothing to leave it at that.
+CustomRule = Limit | Literal[False] | Callable[[Request, Limit], Limit | Mapping[str, int] | Literal[False] | None]
+
+
+@dataclass(frozen=True)
+class RateLimit(_Section):
+    """How often a client may ask (reference option ``rateLimit``).
+
+    Args:
+        enabled: requests over HTTP are limited; by default except in debug and testing.
+        window: how long a client that has used up its requests must pause, where no special rule applies.
+        max: how many requests each address has for a path, where no special rule applies.
+        storage: where requests are counted: ``"memory"`` (each process by itself), ``"database"`` (a table
+            ``rate_limit``), or a storage URI such as ``redis://localhost:6379/0``.
+        custom_rules: path, or pattern with ``*``, ``**`` and ``?`` -> ``Limit``, ``False`` for none, or a function of
+            the request and the limit that would apply. The first that fits counts.
+        failures_per_account: wrong passwords in a row that an account bears, from wherever they come; ``None`` for any
+            number.
+        mails_per_recipient: messages that requests can send to one recipient; ``None`` for any number.
+    """
+
+    enabled: bool | None = None
+    window: timedelta = timedelta(seconds=10)
+    max: int = 100
+    storage: str = field(default="memory", repr=False)  # a URI may hold a password
+    custom_rules: Mapping[str, CustomRule] = field(default_factory=dict)
+    failures_per_account: Limit | None = Limit(100, per=3600)
+    mails_per_recipient: Limit | None = Limit(5, per=3600)
+
+    @property
+    def default(self) -> Limit:
+        """What applies to a path without a rule of its own."""
+        return Limit(self.max, math.ceil(self.window.total_seconds()))
+
+
+def as_limit(value: Any, where: str) -> Limit:
+    """A limit as configuration and custom rules say it: a ``Limit``, or a dict of ``max`` and ``window`` (or ``per``).
+
+    Raises:
+        ConfigError: anything else.
+    """
+    if isinstance(value, Mapping) and "window" in value:
+        value = {"per" if name == "window" else name: item for name, item in value.items()}
+    try:
+        limit: Limit = section(Limit, value, where)
+    except TypeError:
+        raise ConfigError(f"{where} needs max and window, not {value!r}") from None
+    return limit
+
+
+@dataclass(frozen=True)
 class OnAPIError(_Section):
     """Errors of endpoints that redirect (reference option ``onAPIError``).
 
@@ -244,7 +317,7 @@ class AuthConfig:
         hardening: refusals beyond the reference that a client can see.
         additions: answers beyond the reference, for example a ``code`` in a 429.
         email_and_password: see ``EmailAndPassword``; likewise ``user``, ``session``, ``account``, ``verification``,
-            ``advanced`` and ``on_api_error``.
+            ``advanced``, ``rate_limit`` and ``on_api_error``.
     """
 
     secret: str = field(default="", repr=False)
@@ -269,6 +342,7 @@ class AuthConfig:
     account: AccountOptions = field(default_factory=AccountOptions)
     verification: VerificationOptions = field(default_factory=VerificationOptions)
     advanced: Advanced = field(default_factory=Advanced)
+    rate_limit: RateLimit = field(default_factory=RateLimit)
     on_api_error: OnAPIError = field(default_factory=OnAPIError)
 
     @property
@@ -295,10 +369,8 @@ def build(
     values = _from_settings(settings)
     for name, value in arguments.items():
         present = values.get(name)
-        if isinstance(present, dict) and not isinstance(value, dict):
+        if isinstance(present, dict):
             value = {**present, **_given(value)}
-        elif isinstance(present, dict):
-            value = {**present, **value}
         values[name] = value
     for default in defaults:
         _fill_in(values, default)
@@ -315,18 +387,17 @@ def _fill_in(values: dict[str, Any], default: Mapping[str, Any]) -> None:
         _known(name, hints, f"a plugin's defaults[{name!r}]")
         present = values.get(name)
         if name == "trusted_origins":
-            values[name] = (*_value(hints[name], present or (), name), *value)
+            values[name] = (*_value(hints[name], present or (), name), *_value(hints[name], value, name))
         elif is_dataclass(hints[name]):
-            values[name] = {
-                **value,
-                **(present if isinstance(present, Mapping) else _given(present) if present else {}),
-            }
+            values[name] = {**_given(value), **_given(present or {})}
         else:
             values.setdefault(name, value)
 
 
-def _given(options: Any) -> dict[str, Any]:
-    """What a section object was told, so that the deployment can set the rest."""
+def _given(options: Any) -> Mapping[str, Any]:
+    """What a section was told, as an object or as a dict, so that the deployment and plugins can set the rest."""
+    if isinstance(options, Mapping):
+        return options
     return {name: getattr(options, name) for name in options.given}
 
 
@@ -407,6 +478,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         if value not in arguments:
             raise ConfigError(f"{where} must be one of {', '.join(map(repr, arguments))}, not {value!r}")
         return value
+    if hint is Limit:
+        return as_limit(value, where)
     if is_dataclass(hint):
         return section(typing.cast(type, hint), value, where)
     if origin is tuple:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .endpoint import Endpoint, Registry
     from .hooks import DatabaseHooks, Hooks
     from .plugin import Plugin
+    from .ratelimit import RateLimits
 
 T = TypeVar("T")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -50,11 +51,13 @@ class Table:
     model: type[Any]
     columns: Mapping[str, Any]
     returned: tuple[str, ...]
+    #: What columns hold that are not mentioned where a row is created.
+    defaults: Mapping[str, Callable[[], Any]]
 
     @classmethod
     def of(cls, model: type[Any]) -> Table:
         """Read it off a mapped class."""
-        return cls(model, models.statement_columns(model), models.returned_columns(model))
+        return cls(model, models.statement_columns(model), models.returned_columns(model), models.defaults(model))
 
     def record(self, row: Iterable[Any]) -> Record:
         """A row whose values stand in the order of ``columns``."""
@@ -87,6 +90,7 @@ class AuthState:
         self.cookies = CookieJar(config, production=not relaxed)
         self.passwords = Passwords(config, relaxed=relaxed)
         self.registry: Registry
+        self.limits: RateLimits
         #: Engines that read without a transaction, by the engine of the application that each of them stands for.
         self.readers: dict[Engine, Engine] = {}
         self._made: dict[Any, Any] = {}
@@ -151,7 +155,7 @@ class Reply:
     location: str | None = None
     html: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
-    #: Knows the body field by field; set by the pipeline where a view made the reply, and not a hook.
+    #: Knows the body field by field; set by the pipeline.
     output: Output | None = field(default=None, repr=False)
 
     @property

@@ -31,7 +31,7 @@ def dispatch(call: Call, bound: Bound, body: object) -> Reply:
         if hook.applies(call):
             result = hook.handler(call)
             if result is not None:
-                return reply_of(result)
+                return reply_of(result, bound)
     try:
         call.returned = _run(call, bound, body)
     except APIError as error:
@@ -42,7 +42,7 @@ def dispatch(call: Call, bound: Bound, body: object) -> Reply:
                 result = hook.handler(call)
                 if result is not None:
                     status = call.returned.status_code if isinstance(call.returned, APIError) else 200
-                    call.returned = reply_of(result, status)
+                    call.returned = reply_of(result, bound, status)
             except APIError as error:
                 call.returned = error
     if isinstance(call.returned, APIError):
@@ -62,5 +62,8 @@ def _run(call: Call, bound: Bound, body: object) -> Reply:
     for guard in endpoint.guards if not call.privileged else ():  # server code speaks for itself
         guard(call)
     reply = endpoint.view(call)
-    reply.output = bound.output
+    reply.output = reply.output or bound.output
+    if call.state.hooks.after:
+        # a hook may change the body and pass it on, and must not pass on what may not leave the server
+        reply.body, reply.output = reply.python, bound.output.loose
     return reply

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import wire
+from .config import Limit
 from .context import Call, Reply, Table
 from .errors import ConfigError, ErrorCode
 from .wire import WireSchema
@@ -39,6 +40,7 @@ class Endpoint:
         optional_body: a missing body is an empty one.
         needs_headers: a call of the server must pass ``headers``.
         no_store: the answer must not be kept by anyone.
+        limit: how often an address may ask, where that is not the rule of the path (see ``ratelimit``).
         replaces: the name of an endpoint of the core or of an earlier plugin that this one takes the place of.
         also: further methods and paths that reach it where ``additions`` is on. Limits, hooks and ``disabled_paths``
             know the endpoint by ``path`` all the same.
@@ -57,6 +59,7 @@ class Endpoint:
     optional_body: bool = False
     needs_headers: bool = False
     no_store: bool = False
+    limit: Limit | None = None
     replaces: str | None = None
     privileged: WireSchema | None = None
     also: tuple[tuple[str, str], ...] = ()

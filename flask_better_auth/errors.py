@@ -68,6 +68,7 @@ class CoreErrors:
     PASSWORD_TOO_LONG = ErrorCode("Password too long", 400)
     PASSWORD_TOO_SHORT = ErrorCode("Password too short", 400)
     PAYLOAD_TOO_LARGE = ErrorCode("Request body is too large", 413)
+    RATE_LIMIT_EXCEEDED = ErrorCode("Too many requests. Please try again later.", 429)
     RESET_PASSWORD_DISABLED = ErrorCode("Reset password isn't enabled", 400)
     SERVICE_UNAVAILABLE = ErrorCode("Service temporarily unavailable", 503)
     SESSION_NOT_FRESH = ErrorCode("Session is not fresh", 403)

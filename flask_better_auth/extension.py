@@ -6,7 +6,7 @@ import contextlib
 import re
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app, has_app_context
 from flask_sqlalchemy import SQLAlchemy
@@ -23,6 +23,10 @@ from .endpoint import build_registry
 from .errors import APIError, ConfigError, CoreErrors, ErrorCode
 from .hooks import DatabaseHooks, Hooks
 from .plugin import Plugin
+from .ratelimit import RateLimits
+
+if TYPE_CHECKING:
+    from flask_limiter import Limiter
 
 _KEY = "better_auth"
 _SECRET_LENGTH = 32
@@ -41,6 +45,7 @@ class BetterAuth:
         plugins: from ``flask_better_auth.plugins``, or own subclasses of ``Plugin``; their order counts.
         hooks: run around endpoints.
         database_hooks: run around rows.
+        limiter: the application's own ``flask_limiter.Limiter``, whose storage and strategy shall count requests.
         options: see ``AuthConfig``; each may come from ``BETTER_AUTH_*`` in the application's configuration too.
 
     Raises:
@@ -56,6 +61,7 @@ class BetterAuth:
         plugins: Sequence[Plugin] = (),
         hooks: Hooks | None = None,
         database_hooks: DatabaseHooks | None = None,
+        limiter: Limiter | None = None,
         **options: Any,
     ) -> None:
         self._db, self._user_model = db, user_model
@@ -65,7 +71,7 @@ class BetterAuth:
         self._database_hooks = DatabaseHooks.joined(
             [*(p.database_hooks for p in self._plugins), database_hooks or DatabaseHooks()]
         )
-        self._options = options
+        self._limiter, self._options = limiter, options
         self._endpoints = [*map(list, views.CORE), *(list(p.routes) for p in self._plugins)]
         self._models: models.Models | None = None
         self._apps: weakref.WeakSet[Flask] = weakref.WeakSet()
@@ -94,6 +100,7 @@ class BetterAuth:
         mapped, additional = self._build_models(db, config)
         state = AuthState(app, config, db, mapped, additional, self._plugins, self._hooks, self._database_hooks)
         state.registry = build_registry(self._endpoints, state.tables, additional)
+        state.limits = RateLimits(state, self._limiter)
         for each in self._plugins:
             each.init(state)
         app.extensions[_KEY] = state
@@ -156,16 +163,20 @@ class BetterAuth:
 
     def _build_models(self, db: SQLAlchemy, config: AuthConfig) -> tuple[models.Models, dict[str, AdditionalFields]]:
         """The mapped classes, and the columns that plugins and options added to them; an option may redefine one."""
-        further = {name: mixin for p in self._plugins for name, mixin in p.tables.items()}
-        additional: dict[str, AdditionalFields] = {}
-        for extends in (*(p.extends for p in self._plugins), config.additional_fields):
-            for table, columns in extends.items():
-                additional[table] = {**additional.get(table, {}), **columns}
-        self._models = models.build_models(db, config, self._user_model, further, additional)
-        return self._models, additional
+        tables, columns = plugin.tables(self._plugins), plugin.columns(self._plugins)
+        if config.rate_limit.storage == "database":
+            tables["rate_limit"] = models.RateLimitMixin
+        for table, fields in config.additional_fields.items():
+            columns[table] = {**columns.get(table, {}), **fields}
+        self._models = models.build_models(db, config, self._user_model, tables, columns)
+        return self._models, columns
 
     def _api(self, find_state: Callable[[], AuthState]) -> API:
-        return API((endpoint.name for routes in self._endpoints for endpoint in routes), find_state)
+        names: set[str] = set()
+        for endpoint in (endpoint for routes in self._endpoints for endpoint in routes):
+            names.discard(endpoint.replaces or "")
+            names.add(endpoint.name)
+        return API(names, find_state)
 
     def _state(self) -> AuthState:
         """The state of the current application, or of the only one."""

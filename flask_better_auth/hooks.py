@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .context import Call, Reply
+from .endpoint import Bound
 from .errors import ConfigError
 
 Handler = Callable[[Call], Any]
@@ -20,8 +21,8 @@ class Hook:
     """A handler and the calls it is for.
 
     Args:
-        handler: called with the call. A ``Reply`` or a dict that it returns becomes the answer; an ``APIError`` that it
-            raises becomes the answer too.
+        handler: called with the call. A ``Reply`` or a dict that it returns, under Python names, becomes the answer; an
+            ``APIError`` that it raises becomes the answer too.
         matcher: a path, a pattern such as ``/sign-in/*``, or a function of the call; every call by default.
     """
 
@@ -69,9 +70,11 @@ def _hooks(given: Handler | Hook | Iterable[Handler | Hook]) -> tuple[Hook, ...]
     return tuple(item if isinstance(item, Hook) else Hook(item) for item in given)
 
 
-def reply_of(result: Any, status: int = 200) -> Reply:
+def reply_of(result: Any, bound: Bound, status: int = 200) -> Reply:
     """What a hook returned, as the answer it stands for; ``status`` is that of the answer it takes the place of."""
-    return result if isinstance(result, Reply) else Reply(result, status)
+    reply = result if isinstance(result, Reply) else Reply(result, status)
+    reply.output = reply.output or bound.output.loose
+    return reply
 
 
 @dataclass(frozen=True)

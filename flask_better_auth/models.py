@@ -113,8 +113,10 @@ def _column(
 ) -> Any:
     foreign = []
     if references is not None:
-        key = inspect(cls.metadata.info[_MODELS][references]).column_attrs["id"].columns[0]
-        foreign = [ForeignKey(key, ondelete="CASCADE")]
+        models: Models = cls.metadata.info[_MODELS]
+        if references not in models:
+            raise ConfigError(f"{cls.__name__}.{name} refers to {references!r}, which is no table mapped before it")
+        foreign = [ForeignKey(_identity(models[references]), ondelete="CASCADE")]
     return mapped_column(
         column_name(cls.metadata, name), type_, *foreign, info={_RETURNED: returned}, **{"nullable": False, **options}
     )
@@ -235,6 +237,19 @@ class VerificationMixin(TableMixin, TimesMixin):
         expires_at = attribute("expires_at", UtcDateTime())
 
 
+class RateLimitMixin(TableMixin):
+    """The ``rate_limit`` table, where requests are counted with ``rate_limit.storage="database"``."""
+
+    if TYPE_CHECKING:
+        key: Mapped[str]
+        count: Mapped[int]
+        last_request: Mapped[int]
+    else:
+        key = attribute("key", KEY, unique=True)
+        count = attribute("count", Integer())
+        last_request = attribute("last_request", BigInteger())
+
+
 def own_columns(model: type[Any]) -> tuple[str, ...]:
     """The attributes of a model that are ours: declared by a mixin or by an option, not by the application."""
     mapper = inspect(model)
@@ -245,6 +260,16 @@ def returned_columns(model: type[Any]) -> tuple[str, ...]:
     """Those of them that may leave the server."""
     mapper = inspect(model)
     return tuple(name for name in own_columns(model) if mapper.column_attrs[name].columns[0].info[_RETURNED])
+
+
+def defaults(model: type[Any]) -> dict[str, Callable[[], Any]]:
+    """What makes the value of a column of ours where none is given, for those that have a default."""
+    made = {name: inspect(model).column_attrs[name].columns[0].default for name in own_columns(model)}
+    return {name: _maker(default) for name, default in made.items() if default is not None}
+
+
+def _maker(default: Any) -> Callable[[], Any]:
+    return lambda: default.arg(None) if default.is_callable else default.arg
 
 
 Models = Mapping[str, type[Any]]
@@ -275,7 +300,8 @@ def build_models(
         additional: columns beyond the mixins', by table.
 
     Raises:
-        ConfigError: ``user_model`` lacks a column, or was mapped under another naming; a column for no table.
+        ConfigError: ``user_model`` lacks a column, or was mapped under another naming; a table that is mapped by
+            another mixin already; a column for no table, or one that the mixin of its table has.
     """
     bind_key = getattr(user_model, "__bind_key__", config.bind_key)
     base: Any = type("AuthModel", (db.Model,), {"__abstract__": True, "__bind_key__": bind_key})
@@ -287,14 +313,19 @@ def build_models(
     if user_model is not None and models.get("user") is not user_model:
         models.clear()
         models["user"] = user_model
-    for table, mixin in {**_CORE, **(further or {})}.items():
+    mixins = {**(further or {}), **_CORE}
+    for table in (*_CORE, *mixins):
         if table not in models:
-            models[table] = _map(base, config, table, mixin)
-            if table in ("session", "account"):
-                _relate(models["user"], models[table], table + "s")
+            models[table] = _map(base, config, table, mixins[table])
+            _relate(models, table)
+        elif not issubclass(models[table], mixins[table]):
+            raise ConfigError(f"another BetterAuth has mapped the table {table!r} from another mixin")
     for table, columns in (additional or {}).items():
-        if table not in models:
+        if table not in mixins:
             raise ConfigError(f"there is no table {table!r} to add {', '.join(columns)} to")
+        for name in columns:
+            if any(name in vars(cls) for cls in mixins[table].__mro__):
+                raise ConfigError(f"the table {table!r} has {name!r} of its own")
         add_columns(models[table], columns)
     return models
 
@@ -317,11 +348,29 @@ def _map(base: type[Any], config: AuthConfig, table: str, mixin: type[TableMixin
     return type(name, (mixin, base), {"__tablename__": stored})
 
 
-def _relate(user: type[Any], child: type[Any], name: str) -> None:
-    """``user.sessions`` and ``session.user``; children go with their user even where the database leaves foreign keys
+def references(child: type[Any], parent: type[Any]) -> tuple[str, ...]:
+    """The attributes of ``child`` that hold the identifier of a row of ``parent``."""
+    return tuple(
+        name for name in own_columns(child) if getattr(child, name).property.columns[0].references(_identity(parent))
+    )
+
+
+def _identity(model: type[Any]) -> Any:
+    return inspect(model).column_attrs["id"].columns[0]
+
+
+def _relate(models: Models, table: str) -> None:
+    """``user.sessions`` and ``session.user``; children go with their parent even where the database leaves foreign keys
     unchecked, as SQLite does."""
-    if not hasattr(user, name):  # an own model may use the word for something else
-        inspect(child).add_property("user", relationship(user, backref=backref(name, cascade="all, delete-orphan")))
+    child, many = models[table], table + "s"
+    for parent in models.values():
+        for column in references(child, parent):
+            one = column.removesuffix("_id")
+            # an own model may use the word for something else
+            if parent is not child and not (hasattr(parent, many) or hasattr(child, one)):
+                back = backref(many, cascade="all, delete-orphan")
+                keys = [getattr(child, column)]
+                inspect(child).add_property(one, relationship(parent, foreign_keys=keys, backref=back))
 
 
 def add_columns(model: type[Any], additional: AdditionalFields) -> None:

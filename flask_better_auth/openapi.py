@@ -30,7 +30,12 @@ _ERROR = {
     "properties": {"code": {"type": "string"}, "message": {"type": "string"}},
 }
 #: What every endpoint may refuse with, those that read a body, those that change something, and those behind a guard.
-_ANY = (CoreErrors.BAD_REQUEST, CoreErrors.INVALID_HOST, CoreErrors.SERVICE_UNAVAILABLE)
+_ANY = (
+    CoreErrors.BAD_REQUEST,
+    CoreErrors.INVALID_HOST,
+    CoreErrors.RATE_LIMIT_EXCEEDED,
+    CoreErrors.SERVICE_UNAVAILABLE,
+)
 _READING = (CoreErrors.VALIDATION_ERROR, CoreErrors.PAYLOAD_TOO_LARGE, CoreErrors.UNSUPPORTED_MEDIA_TYPE)
 _CHANGING = (CoreErrors.INVALID_ORIGIN, CoreErrors.MISSING_OR_NULL_ORIGIN, CoreErrors.INVALID_CALLBACK_URL)
 _GUARDED: dict[Guard, tuple[ErrorCode, ...]] = {

@@ -79,28 +79,35 @@ def _nowhere(path: str = "") -> Response:
 
 
 def serve(state: AuthState, bound: Bound | None, params: dict[str, str]) -> Response:
-    """Answer the current request by an endpoint, or as a path that has none: nothing that an application's code raises
-    becomes a traceback."""
+    """Answer the current request by an endpoint, or as a path that has none."""
     current: Request = request._get_current_object()  # type: ignore[attr-defined]  # the object behind the proxy
     if bound is not None and (current.method == "HEAD" or not _is_canonical(current)):
         bound = None  # Werkzeug adds HEAD to every GET
-    endpoint = bound.endpoint if bound is not None else None
-    call = Call(state, endpoint, current)
+    call = Call(state, bound.endpoint if bound is not None else None, current)
     call.params = params
     try:
-        response = _answer(call, bound)
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
-        state.app.logger.exception("better-auth: the database is away")
-        response = responses.of_error(APIError(CoreErrors.SERVICE_UNAVAILABLE, headers={"Retry-After": "5"}))
-    except Exception as error:
-        got_request_exception.send(state.app, _async_wrapper=state.app.ensure_sync, exception=error)
-        state.app.logger.exception("better-auth: %s failed", endpoint)
-        response = responses.empty(500)
+        response = _safely(call, _answer, bound)
     finally:
         call.close()
     if call.has_work:
         response.call_on_close(partial(_finish, call))
     return _hardened(state, response)
+
+
+def _safely(call: Call, answer: Callable[[Call, Bound | None], Response], bound: Bound | None) -> Response:
+    """What ``answer`` says; nothing that an application's code raises becomes a traceback."""
+    app = call.state.app
+    try:
+        return answer(call, bound)
+    except APIError as error:
+        return responses.of_error(error, call.endpoint)
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
+        app.logger.exception("better-auth: the database is away")
+        return responses.of_error(APIError(CoreErrors.SERVICE_UNAVAILABLE, headers={"Retry-After": "5"}))
+    except Exception as error:
+        got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=error)
+        app.logger.exception("better-auth: %s failed", call.endpoint)
+        return responses.empty(500)
 
 
 def _finish(call: Call) -> None:
@@ -114,13 +121,20 @@ def _answer(call: Call, bound: Bound | None) -> Response:
     disabled = call.config.disabled_paths
     if disabled and bound is not None and _paths(call, bound.endpoint).intersection(disabled):
         return responses.Answer("Not Found", 404, content_type="text/plain;charset=UTF-8")
+    too_many = call.state.limits.refusal(call)
+    if too_many is not None:
+        return responses.of_error(too_many)
     for plugin in call.state.plugins:
         instead = plugin.on_request(call)
         if isinstance(instead, Response):
             return instead
         if instead is not None:
+            # what was routed stays: by another method the check of the origin could be passed by
+            if (instead.method, instead.path) != (call.request.method, call.request.path):
+                raise ValueError(f"on_request of {plugin!r} may replace headers and body, not method and path")
+            instead.url_rule, instead.view_args = call.request.url_rule, call.request.view_args
             call.request = instead
-    response = _respond(call, bound)
+    response = _safely(call, _respond, bound)
     for plugin in call.state.plugins:
         replaced = plugin.on_response(call, response)
         if replaced is not None:
@@ -164,12 +178,14 @@ def _serve(call: Call, bound: Bound) -> Reply:
     if call.request.method not in _SAFE_METHODS:
         guards.origin(call)
         guards.targets(call, body)
+    named = wire.to_python_names(body, bound.body_names)
+    call.body = named if isinstance(named, dict) else {}
     for plugin in call.state.plugins:
         for middleware in plugin.middlewares:
             result = middleware.handler(call) if middleware.applies(call) else None
             if result is not None:
-                return reply_of(result)
-    return dispatch(call, bound, wire.to_python_names(body, bound.body_names))
+                return reply_of(result, bound)
+    return dispatch(call, bound, named)
 
 
 def _is_canonical(request: Request) -> bool:

@@ -275,12 +275,43 @@ class Output:
     """What an endpoint returns: ``python`` for callers of ``auth.api``, ``wire`` for clients.
 
     Made once per endpoint from its ``returns`` schema and the columns of each table, so that no schema object is
-    touched while a request runs.
+    touched while a request runs. ``loose`` is for what plugins and hooks answer in its place: it only names what it
+    knows.
     """
 
     def __init__(self, returns: WireSchema | fields.Field[Any] | None, tables: Mapping[str, Iterable[str]]) -> None:
         self.python: Dumper = _dumper(returns, tables, lambda name: name)
         self.wire: Dumper = _dumper(returns, tables, wire_name)
+        self.loose: Output = _Loose(returns, tables)
+
+
+class _Loose(Output):
+    def __init__(self, returns: WireSchema | fields.Field[Any] | None, tables: Mapping[str, Iterable[str]]) -> None:
+        self.python, self.wire, self.loose = _as_it_is, _renamer(returns, tables), self
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _renamer(node: Any, tables: Mapping[str, Iterable[str]]) -> Dumper:
+    """Puts Python names under wire names as far as the schema goes; what is of another shape stays as it is."""
+    if isinstance(node, fields.Nested):
+        return _renamer(node.schema, tables)
+    if isinstance(node, fields.List):
+        each = _renamer(node.inner, tables)
+        return lambda value: [each(item) for item in value] if isinstance(value, list) else value
+    if not isinstance(node, (Row, WireSchema)):
+        return _as_it_is
+    inner = {} if isinstance(node, Row) else {name: _renamer(field, tables) for name, field in node.fields.items()}
+    names = {} if isinstance(node, Row) else node.wire_names
+
+    def rename(value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        return {names.get(n) or wire_name(n): inner.get(n, _as_it_is)(item) for n, item in value.items()}
+
+    return rename
 
 
 def _dumper(node: Any, tables: Mapping[str, Iterable[str]], rename: Callable[[str], str]) -> Dumper:
@@ -303,3 +334,7 @@ def _dumper(node: Any, tables: Mapping[str, Iterable[str]], rename: Callable[[st
 
         return dump
     return lambda value: value
+
+
+#: For an answer that no endpoint declares.
+FREE = Output(WireSchema(), {}).loose

@@ -11,6 +11,7 @@ from http.cookies import SimpleCookie
 from typing import Any, TypeVar
 
 import pytest
+import redis
 from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
 from flask import Flask, Response
@@ -70,6 +71,29 @@ def database_url(server_url: str | None, tmp_path: Any) -> str:
 def dialect(database_url: str) -> str:
     """``sqlite``, ``postgresql`` or ``mysql``."""
     return make_url(database_url).get_backend_name()
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    """The Redis under test, from ``REDIS_URL``, without keys of ours."""
+    url = os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/5"
+    with redis.Redis.from_url(url) as client:
+        try:
+            client.ping()
+        except redis.ConnectionError as error:
+            if os.environ.get("CI"):
+                pytest.fail(f"Redis must run at {url}")
+            pytest.skip(str(error))
+        yield url
+        for key in list(client.scan_iter("LIMITS:better_auth/*")):
+            client.delete(key)
+
+
+@pytest.fixture(params=["memory", "database", "redis"])
+def storage(request: pytest.FixtureRequest) -> str:
+    """Each place where rate limits are counted."""
+    place: str = request.param
+    return request.getfixturevalue("redis_url") if place == "redis" else place
 
 
 class Site:

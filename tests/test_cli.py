@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from click.testing import Result
-from conftest import PASSWORD, Site
+from conftest import PASSWORD, Browser, Site
 from flask import Flask
 from flask.cli import FlaskGroup
 
-from flask_better_auth import BetterAuth
+from flask_better_auth import BetterAuth, clock
 
 Run = Callable[..., Result]
 
@@ -126,3 +127,103 @@ def test_sign_up_may_be_closed_to_all_but_the_server(make_auth: Callable[..., Si
     assert site.browser().post("/sign-up/email", body).json["code"] == "EMAIL_PASSWORD_SIGN_UP_DISABLED"
     assert command(site.app, "create-user", "ada@example.com", "--name", "Ada", "--password", PASSWORD).exit_code == 0
     assert [user.email for user in site.rows("user")] == ["ada@example.com"]
+
+
+# ---------------------------------------------------------------- sessions
+
+
+def signed_in(site: Site, **headers: str) -> Browser:
+    """A further browser of Ada's."""
+    browser = site.browser()
+    body = {"email": "ada@example.com", "password": PASSWORD}
+    assert browser.post("/sign-in/email", body, headers=headers).status_code == 200
+    return browser
+
+
+@pytest.mark.parametrize("by", ["id", "email", "capitals"])
+def test_sessions_of_a_user_are_listed_without_their_tokens(site: Site, run: Run, by: str) -> None:
+    ada, _ = site.sign_up("ada"), site.sign_up("bob")
+    signed_in(site, **{"User-Agent": "Phone \x1b[2J\x9b1m \u202e 5"})
+    user = ada.session()["user"]
+    done = run("list-sessions", {"id": user["id"], "email": "ada@example.com", "capitals": "Ada@Example.com"}[by])
+    assert done.exit_code == 0, done.output
+    heads, *lines = done.output.splitlines()
+    assert heads.split() == ["id", "created_at", "expires_at", "ip_address", "user_agent"]
+    rows = [row for row in site.rows("session") if row.user_id == user["id"]]
+    assert {line.split()[0] for line in lines} == {row.id for row in rows}
+    assert not any(row.token in done.output for row in rows)
+    assert "Phone ?[2J" in done.output
+    assert all(character.isprintable() or character == "\n" for character in done.output)
+
+
+def test_one_user_is_signed_out_everywhere(site: Site, run: Run) -> None:
+    ada, bob = site.sign_up("ada"), site.sign_up("bob")
+    phone = signed_in(site)
+    done = run("revoke-sessions", "ada@example.com", input="n\n")
+    assert (done.exit_code, ada.session() is None) == (1, False)
+    done = run("revoke-sessions", "ada@example.com", input="y\n")
+    assert (done.exit_code, done.output.splitlines()[-1]) == (0, "1 signed out")
+    assert ada.session() is phone.session() is None
+    assert bob.session() is not None
+
+
+def test_everybody_is_signed_out(site: Site, run: Run) -> None:
+    ada, bob = site.sign_up("ada"), site.sign_up("bob")
+    assert run("revoke-sessions", "--all", input="n\n").exit_code == 1
+    assert ada.session() is not None
+    done = run("revoke-sessions", "--all", "--yes")
+    assert (done.exit_code, done.output) == (0, "2 signed out\n")
+    assert ada.session() is bob.session() is None
+    assert site.rows("session") == []
+
+
+@pytest.mark.parametrize("arguments", [[], ["ada@example.com", "--all"]])
+def test_it_must_be_said_who_is_signed_out(site: Site, run: Run, arguments: list[str]) -> None:
+    ada = site.sign_up("ada")
+    assert run("revoke-sessions", "--yes", *arguments).exit_code == 2
+    assert ada.session() is not None
+
+
+@pytest.mark.parametrize("name", ["list-sessions", "revoke-sessions"])
+@pytest.mark.parametrize("who", ["nobody@example.com", "", "%", "' OR 1=1 --"])
+def test_unknown_user_is_told_in_a_sentence(site: Site, run: Run, name: str, who: str) -> None:
+    ada = site.sign_up("ada")
+    done = run(name, who, *(["--yes"] if name == "revoke-sessions" else []))
+    assert (done.exit_code, done.output) == (1, f"Error: there is no user {who!r}\n")
+    assert ada.session() is not None
+
+
+def test_cleanup_tells_how_much_there_was(site: Site, run: Run) -> None:
+    ada = site.sign_up("ada")
+    now = clock.now()
+    with site.app.app_context():
+        user_id = ada.session()["user"]["id"]
+        site.db.session.add(site.auth.Session(user_id=user_id, token="over", expires_at=now))
+        for hours in (-2, -1, 1):
+            over = now + timedelta(hours=hours)
+            site.db.session.add(site.auth.Verification(identifier=f"i{hours}", value="v", expires_at=over))
+        site.db.session.commit()
+    assert run("cleanup").output == "session: 1\nverification: 2\n"
+    assert run("cleanup").output == "session: 0\nverification: 0\n"
+    assert ada.session() is not None
+    assert len(site.rows("verification")) == 1
+
+
+def test_routes_are_listed_with_their_names(site: Site, run: Run) -> None:
+    heads, *lines = [line.split() for line in run("routes").output.splitlines()]
+    assert heads == ["method", "path", "auth.api"]
+    for line in (
+        ["POST", "/api/auth/sign-in/email", "sign_in_email"],
+        ["POST", "/api/auth/update-user", "update_user"],
+        ["PATCH", "/api/auth/update-user", "update_user"],
+        ["-", "(server", "only)", "create_user"],
+        ["-", "(server", "only)", "set_password"],
+    ):
+        assert line in lines
+    assert {line[-1] for line in lines} == set(dir(site.api))
+
+
+def test_routes_are_those_of_this_application(make_auth: Callable[..., Site]) -> None:
+    shown = command(make_auth(base_path="/login", additions=False).app, "routes").output
+    assert "/login/update-user" in shown
+    assert "PATCH" not in shown

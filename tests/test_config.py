@@ -20,7 +20,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Table, create_engine, event, inspect
 
 from flask_better_auth import BetterAuth, ConfigError
-from flask_better_auth.config import AuthConfig, build
+from flask_better_auth.config import AuthConfig, Limit, build
 
 HINTS = typing.get_type_hints(AuthConfig)
 SECTIONS = {name: hint for name, hint in HINTS.items() if is_dataclass(hint)}
@@ -49,6 +49,8 @@ def sample(hint: Any, default: Any) -> tuple[Any, str | None]:
         return ("one", "two"), " one,two, "
     if is_callable(hint):
         return print, None
+    if hint is Limit:
+        return Limit(7, per=90), None
     if is_dataclass(hint):
         (name, inner), *_ = typing.get_type_hints(hint).items()
         return hint(**{name: sample(inner, getattr(hint(), name))[0]}), None

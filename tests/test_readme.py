@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 import typing
@@ -12,8 +13,9 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from conftest import SECRET
+from conftest import PASSWORD, SECRET
 
+from flask_better_auth import Plugin
 from flask_better_auth.config import AuthConfig
 
 ROOT = Path(__file__).parents[1]
@@ -73,3 +75,36 @@ def keys(cls: type[Any], prefix: str = "BETTER_AUTH") -> list[str]:
 def test_every_setting_is_in_the_docs_and_no_other() -> None:
     listed = re.findall(r"^\| `(BETTER_AUTH_\w+)`", (ROOT / "docs" / "configuration.md").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(keys(AuthConfig))
+
+
+PLUGINS = ROOT / "docs" / "plugins.md"
+
+
+def test_the_plugin_of_the_docs_works(run: Callable[[Path], Any]) -> None:
+    page = run(PLUGINS)
+    client = page.app.test_client()
+    origin = {"Origin": "http://127.0.0.1:5000"}
+
+    def post(path: str, **body: str) -> Any:
+        return client.post(f"/api/auth{path}", json=body, headers=origin, base_url=origin["Origin"])
+
+    assert post("/terms/accept", termsVersion="2026-01").status_code == 401
+    ada = {"name": "Ada", "email": "ada@example.com", "password": PASSWORD}
+    assert post("/sign-up/email", **ada, acceptedTerms="2026-01").json["code"] == "FIELD_NOT_ALLOWED"
+    assert post("/sign-up/email", **ada).json["user"]["acceptedTerms"] is None
+    assert post("/terms/accept", termsVersion="2025-01").json["code"] == "OLD_TERMS"
+    assert post("/terms/accept", termsVersion="2026-01").json["user"]["acceptedTerms"] == "2026-01"
+    cookie = client.get_cookie("better-auth.session_token", "127.0.0.1")
+    headers = {"Cookie": f"{cookie.key}={cookie.value}"}
+    assert page.auth.api.accept_terms(terms_version="2026-01", headers=headers)["user"]["accepted_terms"] == "2026-01"
+    assert page.auth.error_codes["OLD_TERMS"] is page.TermsErrors.OLD_TERMS
+
+
+def test_every_part_of_a_plugin_is_in_the_docs_and_no_other() -> None:
+    listed = re.findall(r"^\| `(\w+)` \|", PLUGINS.read_text(), re.MULTILINE)
+    own = [name for name in vars(Plugin) if not name.startswith("_")]
+    assert sorted(listed) == sorted({*own, *Plugin.__annotations__})
+    assert all(inspect.getdoc(getattr(Plugin, name)) for name in own if callable(getattr(Plugin, name)))
+    attributes = inspect.getsource(Plugin)
+    for name in Plugin.__annotations__:
+        assert re.search(rf"^    #: .*\n    {name}: ", attributes, re.MULTILINE), name

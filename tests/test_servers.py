@@ -90,6 +90,7 @@ def gunicorn(folder: Path, database_url: str, *options: str, key: str = APPLICAT
         key: database_url,
         "FLASK_BETTER_AUTH_SECRET": SECRET,
         "FLASK_BETTER_AUTH_URL": ORIGIN,
+        "FLASK_BETTER_AUTH_RATE_LIMIT_ENABLED": "false",  # all users come from one address
         "HOME": str(folder),
     }
     # the socket is there before the server is, so that requests wait for it and no port can be lost to another
@@ -215,6 +216,7 @@ def test_r17_worker_that_another_overtakes_while_it_makes_its_tables_starts(data
     app = Flask("host")
     app.testing = True
     app.config.update(BETTER_AUTH_SECRET=SECRET, BETTER_AUTH_URL=ORIGIN, BETTER_AUTH_DATABASE_URI=database_url)
+    app.config["BETTER_AUTH_RATE_LIMIT_ENABLED"] = False  # all users come from one address
     event.listen(Table, "before_create", overtake)
     auth = BetterAuth(password_hash=FAST, table_prefix="own_")
     try:
@@ -274,7 +276,8 @@ def test_t9_nothing_is_left_in_a_thread_when_a_request_has_failed(make_auth: Cal
     def fail(*args: Any) -> None:
         raise Boom
 
-    site = make_auth(database_hooks=DatabaseHooks(session={"delete": {"before": fail}}))
+    hooks = DatabaseHooks(session={"delete": {"before": fail}})
+    site = make_auth(database_hooks=hooks, rate_limit={"enabled": False})
     site.app.testing = False  # exceptions become answers, as a server would send them
 
     @site.app.get("/whoami")

@@ -11,7 +11,14 @@ from conftest import PASSWORD, Browser, Site
 from sqlalchemy import event
 
 ADA = {"email": "ada@example.com", "password": PASSWORD}
+CHANGE = {"currentPassword": PASSWORD, "newPassword": "another good password"}
 BOB = {"name": "Bob", "email": "bob@example.com", "password": PASSWORD}
+
+
+def set_password(browser: Browser) -> Any:
+    """Only the server can."""
+    headers = {"Cookie": "; ".join(f"{k}={v}" for k, v in browser.cookies.items())}
+    return browser.site.api.set_password(new_password=PASSWORD, headers=headers, as_response=True)
 
 
 @contextmanager
@@ -52,14 +59,39 @@ def counted(site: Site) -> Iterator[dict[str, list[str]]]:
         (lambda browser: browser.post("/sign-out"), ["SELECT", "DELETE"], 1),
         (lambda browser: browser.get("/list-sessions"), ["SELECT", "SELECT"], 0),
         (lambda browser: browser.post("/update-user", {"name": "B"}), ["SELECT", "UPDATE", "SELECT"], 1),
+        (lambda browser: browser.post("/update-session", {"theme": "dark"}), ["SELECT", "UPDATE", "SELECT"], 1),
+        (lambda browser: browser.post("/revoke-session", {"token": "unknown"}), ["SELECT", "DELETE"], 1),
+        (lambda browser: browser.post("/revoke-sessions"), ["SELECT", "DELETE"], 1),
+        (lambda browser: browser.post("/revoke-other-sessions"), ["SELECT", "DELETE"], 1),
+        (lambda browser: browser.post("/verify-password", {"password": PASSWORD}), ["SELECT", "SELECT"], 0),
+        (lambda browser: browser.post("/change-password", CHANGE), ["SELECT", "SELECT", "UPDATE", "SELECT"], 1),
+        (lambda browser: set_password(browser), ["SELECT", "SELECT"], 0),
         (lambda browser: browser.get("/ok"), [], 0),
         (lambda browser: browser.post("/nope", {}), [], 0),
     ],
-    ids=["get-session", "anonymous", "sign-in", "sign-up", "sign-out", "list-sessions", "update-user", "ok", "unknown"],
+    ids=[
+        "get-session",
+        "anonymous",
+        "sign-in",
+        "sign-up",
+        "sign-out",
+        "list-sessions",
+        "update-user",
+        "update-session",
+        "revoke-session",
+        "revoke-sessions",
+        "revoke-other-sessions",
+        "verify-password",
+        "change-password",
+        "set-password",
+        "ok",
+        "unknown",
+    ],
 )
 def test_statements_of_a_request(
-    site: Site, request_: Callable[[Browser], Any], statements: list[str], commits: int
+    make_auth: Callable[..., Site], request_: Callable[[Browser], Any], statements: list[str], commits: int
 ) -> None:
+    site = make_auth(session={"additional_fields": {"theme": {"required": False}}})
     browser = site.sign_up("ada")
     with counted(site) as seen:
         assert request_(browser).status_code < 500

@@ -20,10 +20,11 @@ from sqlalchemy.orm import Session, SessionTransaction, attributes
 from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
 
 from .. import clock
-from ..context import Call, Record
+from ..context import AuthState, Call, Record
 from ..crypto import random_string
 from ..errors import TransactionConflict
 from ..hooks import Operation
+from ..models import references
 from . import fields
 
 #: Units that are open around the current code, outermost first: a hook may call ``auth.api`` from inside one.
@@ -87,7 +88,7 @@ def after_commit(call: Call, work: Callable[[], object]) -> None:
 @contextmanager
 def _own(call: Call) -> Iterator[Session]:
     session = call.db
-    waits = _check_conflict(call, session)
+    waits = _check_conflict(call.state, session, call.state.models["user"])
     try:
         with session.begin():
             if waits:
@@ -136,14 +137,14 @@ def _rolled_back(session: Session, previous: SessionTransaction) -> None:
     session.info[_WAITING] = [entry for entry in session.info[_WAITING] if previous not in entry[0]]
 
 
-def _check_conflict(call: Call, session: Session) -> bool:
-    """Whether code around this call holds a transaction that the unit may have to wait for.
+def _check_conflict(state: AuthState, session: Session, model: type[Any]) -> bool:
+    """Whether code around this one holds a transaction that the unit may have to wait for.
 
     Raises:
         TransactionConflict: it would wait for ever, or commit what is not its own.
     """
-    bind = session.get_bind(mapper=inspect(call.state.models["user"]))
-    held = _held(call.state.db, bind)
+    bind = session.get_bind(mapper=inspect(model))
+    held = _held(state.db, bind)
     if held is None:
         return False
     pool = bind.engine.pool
@@ -267,6 +268,21 @@ def _reader(call: Call, engine: Engine) -> Engine:
 # ---------------------------------------------------------------- writing
 
 
+@contextmanager
+def apart(state: AuthState, model: type[Any]) -> Iterator[Connection]:
+    """A connection to the table of ``model`` on which each statement is committed by itself: what it counts stays
+    counted, whatever becomes of the transactions around it.
+
+    Raises:
+        TransactionConflict: the application holds what a statement would wait for.
+    """
+    with state.db.session.session_factory() as session:
+        _check_conflict(state, session, model)
+        engine = cast(Engine, session.get_bind(mapper=inspect(model)))
+    with _hiding_parameters(), engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        yield connection
+
+
 def create(call: Call, table: str, data: Mapping[str, Any], *, given: Sequence[Any] = ()) -> Record | None:
     """Insert a row.
 
@@ -290,6 +306,7 @@ def create(call: Call, table: str, data: Mapping[str, Any], *, given: Sequence[A
     now = clock.now()
     made = {"id": random_string(), "created_at": now, "updated_at": now, **changed}
     values = fields.with_defaults(call, table, made)
+    values |= {name: default() for name, default in spec.defaults.items() if name not in values}
     record = Record((name, values.get(name)) for name in spec.columns)
     session = _unit_of(call)
     if given:
@@ -343,7 +360,7 @@ def lock(call: Call, table: str, row: Record) -> None:
 
 
 def delete(call: Call, table: str, row: Record, *given: Any) -> bool:
-    """Delete a row that was read before.
+    """Delete a row that was read before, and what refers to it, which a database may leave behind.
 
     Returns:
         Whether this call deleted it: of two at once, one does.
@@ -355,6 +372,7 @@ def delete(call: Call, table: str, row: Record, *given: Any) -> bool:
     result = _unit_of(call).execute(statement, execution_options={"synchronize_session": False})
     if result.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for a DELETE
         return False
+    _delete_referring(call, table, [row.id])
     _after(call, table, "delete", row)
     return True
 
@@ -374,9 +392,29 @@ def delete_all(call: Call, table: str, *given: Any) -> list[Record]:
     statement = sql_delete(spec.model).where(*given).returning(*columns)
     deleted = session.execute(statement, execution_options={"synchronize_session": False}).all()
     gone = [spec.record(row) for row in deleted]
+    _delete_referring(call, table, [row.id for row in gone])
     for row in gone:
         _after(call, table, "delete", row)
     return gone
+
+
+def _delete_referring(call: Call, table: str, identities: Sequence[str]) -> None:
+    """Foreign keys do it where the database heeds them; SQLite does not unless the application asks for it."""
+    session, referring = _unit_of(call), call.state.once(_referring)
+    for child, column in referring[table] if identities else ():
+        spec = call.state.tables[child]
+        orphans = spec.columns[column].in_(identities)
+        further = session.scalars(select(spec.columns["id"]).where(orphans)).all() if referring[child] else ()
+        session.execute(sql_delete(spec.model).where(orphans), execution_options={"synchronize_session": False})
+        _delete_referring(call, child, further)
+
+
+def _referring(state: AuthState) -> dict[str, list[tuple[str, str]]]:
+    """The columns that hold identifiers of each table's rows."""
+    return {
+        parent: [(child, name) for child, spec in state.tables.items() for name in references(spec.model, of.model)]
+        for parent, of in state.tables.items()
+    }
 
 
 def _unit_of(call: Call) -> Session:

@@ -7,10 +7,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from .. import signals
+from .. import signals, wire
 from ..context import Call, Record, Reply
 from ..errors import APIError, ErrorCode
-from . import accounts, records, sessions, users
+from . import accounts, attempts, records, sessions, users
 
 
 def with_password(
@@ -39,7 +39,7 @@ def with_password(
         refusal: the answer to a wrong value or a wrong password.
 
     Raises:
-        APIError: ``PASSWORD_TOO_LONG``, ``refusal``, or what ``complete`` raises.
+        APIError: ``PASSWORD_TOO_LONG``, ``refusal``, or what ``attempts.counted`` and ``complete`` raise.
     """
     call.state.passwords.check_bound(password)
     for _ in range(2):  # once more, if the stored hash changes meanwhile: it may be of the same password, made anew
@@ -56,9 +56,10 @@ def _authenticate(call: Call, column: str, value: str, password: str, refusal: E
     """The user and the credential account, if the password is right."""
     found = users.find(call, column, value)
     user, account = found or (None, Record(password=None))
-    if not call.state.passwords.verify(account.password, password) or user is None:
-        refused(call, method="credential", reason=refusal.code)
-        raise APIError(refusal)
+    with attempts.counted(call, user, value):
+        if not call.state.passwords.verify(account.password, password) or user is None:
+            refused(call, method="credential", reason=refusal.code)
+            raise APIError(refusal)
     return user, account
 
 
@@ -106,6 +107,7 @@ def complete(
     for plugin in call.state.plugins:
         challenge = plugin.sign_in_gate(call, user, method)
         if challenge is not None:
+            challenge.output = wire.FREE  # the endpoint's schema speaks of a session
             return challenge
     with records.unit(call):
         session = sessions.create(call, user, remember=remember, given=given)

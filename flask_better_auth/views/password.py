@@ -8,7 +8,7 @@ from .. import crypto, guards
 from ..context import Call, Record, Reply
 from ..endpoint import Routes
 from ..errors import APIError, CoreErrors
-from ..services import accounts, mail, records, sessions, users, verifications
+from ..services import accounts, attempts, mail, records, sessions, users, verifications
 from ..wire import Bool, Email, Row, Str, WireSchema, wire_name
 
 routes = Routes()
@@ -63,8 +63,9 @@ def _verified(call: Call, user: Record, password: str) -> Record:
     account = accounts.credential(call, user)
     if account is None or not account.password:
         raise APIError(CoreErrors.CREDENTIAL_ACCOUNT_NOT_FOUND)
-    if not call.state.passwords.verify(account.password, password):
-        raise APIError(CoreErrors.INVALID_PASSWORD)
+    with attempts.counted(call, user):
+        if not call.state.passwords.verify(account.password, password):
+            raise APIError(CoreErrors.INVALID_PASSWORD)
     return account
 
 
@@ -101,9 +102,11 @@ def verify_password(call: Call) -> Reply:
     """Tell whether a password is the caller's."""
     passwords, password = call.state.passwords, call.body["password"]
     passwords.check_bound(password)
-    account = accounts.credential(call, call.signed_in[1])
-    if not passwords.verify(account.password if account else None, password):
-        raise APIError(CoreErrors.INVALID_PASSWORD)
+    user = call.signed_in[1]
+    account = accounts.credential(call, user)
+    with attempts.counted(call, user):
+        if not passwords.verify(account.password if account else None, password):
+            raise APIError(CoreErrors.INVALID_PASSWORD)
     return Reply({"status": True})
 
 
@@ -163,6 +166,7 @@ def request_password_reset(call: Call) -> Reply:
             mail.send(
                 call,
                 options.send_reset_password,
+                user.email,
                 user=call.state.tables["user"].shown(user),
                 url=f"{call.base_url}/reset-password/{token}?{wire_name('callback_url')}={target}",
                 token=token,

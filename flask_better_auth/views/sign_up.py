@@ -133,5 +133,5 @@ def _as_if_new(call: Call, data: dict[str, Any], existing: Record | None) -> Rep
     """The answer that a free address gets; the owner of the taken one may be told."""
     tell = call.config.email_and_password.on_existing_user_sign_up
     if existing is not None and tell is not None:
-        mail.send(call, tell, user=call.state.tables["user"].shown(existing))
+        mail.send(call, tell, existing.email, user=call.state.tables["user"].shown(existing))
     return Reply({"token": None, "user": users.synthetic(call, data)})

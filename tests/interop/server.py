@@ -12,7 +12,9 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import datetime
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from sqlalchemy import delete, func, inspect, select, update
 
 from flask_better_auth import BetterAuth
 from flask_better_auth.plugins import Bearer, Username
+from flask_better_auth.ratelimit import RateLimits
 from flask_better_auth.wire import python_name
 
 HERE = Path(__file__).resolve().parent
@@ -61,14 +64,34 @@ class Clock:
 
 
 class ClientAddress:
-    """Sets REMOTE_ADDR by the reference's header rules: one valid address in ``X-Forwarded-For``, or none at all."""
+    """Sets REMOTE_ADDR by the reference's header rules (hooks.md, section 5); none at all where they give none.
 
-    def __init__(self, app: Any) -> None:
+    Args:
+        app: the WSGI application.
+        headers: tried in order; the first that gives an address counts.
+        proxies: addresses and networks whose word counts; without any, a header must hold one address alone.
+    """
+
+    def __init__(self, app: Any, headers: Sequence[str] = ("x-forwarded-for",), proxies: Sequence[str] = ()) -> None:
         self.app = app
+        self.keys = ["HTTP_" + header.upper().replace("-", "_") for header in headers]
+        self.proxies = [ip_network(proxy, strict=False) for proxy in proxies]
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        environ["REMOTE_ADDR"] = environ.get("HTTP_X_FORWARDED_FOR", "").strip()
+        found = (self.client(environ[key]) for key in self.keys if key in environ)
+        environ["REMOTE_ADDR"] = next(filter(None, found), "")
         return self.app(environ, start_response)
+
+    def client(self, chain: str) -> str:
+        """The address that a header gives, or nothing."""
+        try:
+            addresses = [ip_address(part.strip()) for part in chain.split(",")]
+        except ValueError:
+            return ""
+        if not self.proxies:
+            return str(addresses[0]) if len(addresses) == 1 else ""
+        strangers = (a for a in reversed(addresses) if not any(a in proxy for proxy in self.proxies))
+        return str(next(strangers, ""))
 
 
 def options_of(profile: dict[str, Any], outbox: list[dict[str, Any]], base: str) -> dict[str, Any]:
@@ -93,8 +116,9 @@ def options_of(profile: dict[str, Any], outbox: list[dict[str, Any]], base: str)
         return value.replace("${base}", base) if isinstance(value, str) else value
 
     options: dict[str, Any] = convert(profile)
-    if options.pop("rate_limit", {}).get("enabled"):
-        sys.exit("there are no rate limits")
+    rules = profile.get("rateLimit", {}).get("customRules")
+    if rules:  # paths are no names to be translated
+        options["rate_limit"]["custom_rules"] = rules
     for section in options.values():
         for field in section.get("additional_fields", {}).values() if isinstance(section, dict) else ():
             if "default_value" in field:
@@ -118,7 +142,10 @@ def main() -> None:
     base = f"http://localhost:{port}"
     outbox: list[dict[str, Any]] = []
     clock = Clock()
-    options = options_of({**profiles["defaults"], **profiles["profiles"][name].get("options", {})}, outbox, base)
+    wanted = {**profiles["defaults"], **profiles["profiles"][name].get("options", {})}
+    by = wanted.get("advanced", {}).get("ipAddress", {})
+    headers, proxies = by.pop("ipAddressHeaders", ["x-forwarded-for"]), by.pop("trustedProxies", [])
+    options = options_of(wanted, outbox, base)
     given = os.environ.get("DATABASE_URL")
     folder = tempfile.mkdtemp()
     app = Flask(__name__)
@@ -138,6 +165,9 @@ def main() -> None:
     )
     app.testing = False
     tables = {"user": auth.User, "session": auth.Session, "account": auth.Account, "verification": auth.Verification}
+    state = app.extensions["better_auth"]
+    if "rate_limit" in state.tables:
+        tables["rateLimit"] = auth.model("rate_limit")
     if not given:
         with app.app_context():
             db.create_all()
@@ -149,6 +179,7 @@ def main() -> None:
     @app.post("/__reset")
     def reset() -> Any:
         outbox.clear()
+        state.limits = RateLimits(state)
         for model in reversed(tables.values()):
             db.session.execute(delete(model))
         db.session.commit()
@@ -188,7 +219,7 @@ def main() -> None:
         db.session.commit()
         return jsonify(count=count)
 
-    app.wsgi_app = ClientAddress(app.wsgi_app)  # type: ignore[method-assign]  # how Flask documents middleware
+    app.wsgi_app = ClientAddress(app.wsgi_app, headers, proxies)  # type: ignore[method-assign]  # how Flask documents middleware
     app.run("127.0.0.1", port, threaded=False)
 
 

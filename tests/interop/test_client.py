@@ -85,6 +85,7 @@ def serve(packages: None, make_auth: Callable[..., Site]) -> Iterator[Serve]:
 SCRIPTS: dict[str, Callable[[], list[Plugin]]] = {
     "core": list,
     "atom": list,
+    "sessions": list,
     "username": lambda: [Username()],
     "bearer": lambda: [Bearer()],
 }

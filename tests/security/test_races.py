@@ -14,7 +14,7 @@ from flask import Response
 from sqlalchemy import delete, update
 
 from flask_better_auth.passwords import Passwords
-from flask_better_auth.services import sessions
+from flask_better_auth.services import accounts, records, sessions, users
 
 T = TypeVar("T")
 
@@ -62,6 +62,20 @@ def meet_after(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, threads: 
 
     monkeypatch.setattr(owner, name, met)
     return passed
+
+
+def meet_first(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, threads: int) -> None:
+    """Like ``meet_after``, for the first call of each thread alone: a second try meets nobody."""
+    original, barrier, seen = getattr(owner, name), threading.Barrier(threads), threading.local()
+
+    def met(*args: Any) -> Any:
+        result = original(*args)
+        if not getattr(seen, "before", False):
+            seen.before = True
+            barrier.wait(STUCK)
+        return result
+
+    monkeypatch.setattr(owner, name, met)
 
 
 def clear(site: Site) -> None:
@@ -259,3 +273,182 @@ def test_s12_what_was_verified_must_still_hold_when_the_session_is_made(
     assert set(answer.json) == {"code", "message"}
     assert "Set-Cookie" not in answer.headers
     assert arena.rows("session") == []
+
+
+@pytest.mark.parametrize("meeting", ["at the start", "past the check of the password"])
+def test_s12_no_session_of_the_old_password_outlives_the_change(
+    arena: Site, plan: tuple[int, int], meeting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, threads = plan
+    ada = arena.sign_up("ada")
+    passwords = cycle(["another good password", PASSWORD])
+    current = PASSWORD
+    tried: Counter[int] = Counter()
+    for _ in range(rounds):
+        new = next(passwords)
+
+        def act(number: int, old: str = current, new: str = new) -> Response:
+            if number:
+                body = {"email": "ada@example.com", "password": old}
+                return arena.browser().post("/sign-in/email", body)
+            body = {"currentPassword": old, "newPassword": new, "revokeOtherSessions": True}
+            return ada.post("/change-password", body)
+
+        with monkeypatch.context() as patch:
+            if meeting != "at the start":
+                meet_first(patch, Passwords, "verify", threads)
+            changed, *signed_in = at_once(threads, act)
+        assert changed.status_code == 200
+        tried.update(answer.status_code for answer in signed_in)
+        assert [session.token for session in arena.rows("session")] == [changed.json["token"]]
+        current = new
+    assert set(tried) <= {200, 401}
+    if meeting != "at the start":
+        assert tried[401]  # some sign-in had verified the old password and came too late
+
+
+@pytest.mark.parametrize("revoking", [True, False])
+def test_s12_of_many_changes_of_a_password_one_wins(
+    arena: Site, plan: tuple[int, int], revoking: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, threads = plan
+    for _ in range(rounds):
+        browsers = [arena.sign_up("ada"), *(arena.browser() for _ in range(threads - 1))]
+        for browser in browsers[1:]:
+            assert browser.post("/sign-in/email", {"email": "ada@example.com", "password": PASSWORD}).status_code == 200
+
+        def act(number: int, browsers: list[Any] = browsers) -> Response:
+            body = {"currentPassword": PASSWORD, "newPassword": f"password number {number}"}
+            return browsers[number].post("/change-password", {**body, "revokeOtherSessions": revoking})
+
+        with monkeypatch.context() as patch:
+            meet_first(patch, Passwords, "verify", threads)
+            answers = at_once(threads, act)
+        statuses = Counter(answer.status_code for answer in answers)
+        assert statuses[200] == 1, statuses
+        assert set(statuses) <= {200, 400, 401}
+        winner = [answer.status_code for answer in answers].index(200)
+        body = {"email": "ada@example.com", "password": f"password number {winner}"}
+        assert arena.browser().post("/sign-in/email", body).status_code == 200
+        assert len(arena.rows("session")) == (2 if revoking else threads + 1)
+        clear(arena)
+
+
+# ---------------------------------------------------------------- F11
+
+
+def test_f11_of_many_first_passwords_one_is_set(
+    arena: Site, plan: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, threads = plan
+    for _ in range(rounds):
+        ada = arena.sign_up("ada")
+        with arena.app.app_context(), arena.db.engine.begin() as connection:
+            connection.execute(delete(arena.auth.Account))
+        headers = {"Cookie": "; ".join(f"{k}={v}" for k, v in ada.cookies.items())}
+
+        def act(number: int, headers: dict[str, str] = headers) -> Response:
+            password = f"password number {number}"
+            answer: Response = arena.api.set_password(new_password=password, headers=headers, as_response=True)
+            return answer
+
+        with monkeypatch.context() as patch:
+            meet_first(patch, Passwords, "hash", threads)  # all of them had found no password
+            answers = at_once(threads, act)
+        statuses = [answer.status_code for answer in answers]
+        assert Counter(statuses) == {200: 1, 400: threads - 1}
+        assert {a.json["code"] for a in answers if a.status_code == 400} == {"PASSWORD_ALREADY_SET"}
+        assert len(arena.rows("account")) == 1
+        body = {"email": "ada@example.com", "password": f"password number {statuses.index(200)}"}
+        assert arena.browser().post("/sign-in/email", body).status_code == 200
+        clear(arena)
+
+
+# ---------------------------------------------------------------- revoked between guard and write
+
+WRITES: dict[str, tuple[Any, str, dict[str, Any]]] = {
+    "update_user": (users, "update", {"name": "Changed"}),
+    "update_session": (records, "update", {"theme": "dark"}),
+    "change_password": (
+        accounts,
+        "change_password",
+        {"current_password": PASSWORD, "new_password": "another good password"},
+    ),
+    "set_password": (accounts, "set_password", {"new_password": "another good password"}),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_g5_a_session_that_is_revoked_before_the_write_writes_nothing(
+    make_auth: Callable[..., Site], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = make_auth(session={"additional_fields": {"theme": {"required": False}}})
+    ada = site.sign_up("ada")
+    phone = site.browser()
+    assert phone.post("/sign-in/email", {"email": "ada@example.com", "password": PASSWORD}).status_code == 200
+    owner, write, body = WRITES[name]
+    if name == "set_password":
+        with site.app.app_context(), site.db.engine.begin() as connection:
+            connection.execute(delete(site.auth.Account))
+    headers = {"Cookie": "; ".join(f"{k}={v}" for k, v in ada.cookies.items())}
+    with site.app.app_context():
+        engine = site.db.engine
+    original, ended = getattr(owner, write), []
+
+    def revoke_then_write(*args: Any, **options: Any) -> Any:
+        if ending is not None:
+            with engine.begin() as other:
+                ended.append(other.execute(delete(site.auth.Session).where(site.auth.Session.id == ending)).rowcount)
+        return original(*args, **options)
+
+    monkeypatch.setattr(owner, write, revoke_then_write)
+    rows = ("user", "account")
+    before = site.snapshot()
+    ending: str | None = ada.session()["session"]["id"]
+    answer = getattr(site.api, name)(body=body, headers=headers, as_response=True)
+    assert (ended, answer.status_code, answer.json["code"]) == ([1], 401, "UNAUTHORIZED")
+    assert "better-auth.session_token=; Max-Age=0" in answer.headers["Set-Cookie"]
+    after = site.snapshot()
+    assert [after[row] for row in rows] == [before[row] for row in rows]
+    assert [row["theme"] for row in after["session"]] == [None]
+    headers = {"Cookie": "; ".join(f"{k}={v}" for k, v in phone.cookies.items())}
+    ending = "another session"
+    assert getattr(site.api, name)(body=body, headers=headers, as_response=True).status_code == 200
+    assert site.snapshot() != after
+
+
+# ---------------------------------------------------------------- S14
+
+
+def test_s14_what_was_revoked_stays_so_whatever_else_happens(arena: Site, plan: tuple[int, int]) -> None:
+    rounds, threads = plan
+    seen: Counter[tuple[str, int]] = Counter()
+    for _ in range(rounds):
+        ada = arena.sign_up("ada")
+        browsers = [ada, *(arena.browser() for _ in range(threads - 1))]
+        for browser in browsers[1:]:
+            assert browser.post("/sign-in/email", {"email": "ada@example.com", "password": PASSWORD}).status_code == 200
+        cookies = [dict(browser.cookies) for browser in browsers]
+        acts: list[tuple[str, Callable[[Any], Response]]] = [
+            ("revoke all", lambda browser: browser.post("/revoke-sessions")),
+            ("refresh", lambda browser: browser.get("/get-session")),
+            ("sign out", lambda browser: browser.post("/sign-out")),
+            ("rename", lambda browser: browser.post("/update-user", {"name": "Changed"})),
+            ("revoke others", lambda browser: browser.post("/revoke-other-sessions")),
+        ]
+
+        def act(number: int, browsers: list[Any] = browsers, acts: list[Any] = acts) -> tuple[str, int]:
+            what, send = acts[number % len(acts)]
+            return what, send(browsers[number]).status_code
+
+        answers = at_once(threads, act)
+        seen.update(answers)
+        left = arena.rows("session")
+        for number, jar in enumerate(cookies):
+            if number % len(acts) in (0, 2):
+                replayed = arena.browser()
+                replayed.cookies = jar
+                assert replayed.session() is None
+        assert left == [] or ("revoke all", 200) not in answers
+        clear(arena)
+    assert {status for _, status in seen} <= {200, 401}, seen

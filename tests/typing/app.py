@@ -13,10 +13,14 @@ from flask_better_auth import (
     APIError,
     BetterAuth,
     Call,
+    Column,
     EmailAndPassword,
     Hook,
     Hooks,
+    Plugin,
+    Record,
     Reply,
+    Routes,
     SessionOptions,
     UserMixin,
     UserOptions,
@@ -42,12 +46,23 @@ def look(call: Call) -> Reply | None:
     return Reply({"stop": True}) if call.body.get("stop") else None
 
 
+class Levels(Plugin):
+    id = "levels"
+    routes = Routes()
+    extends = {"user": {"level": Column("number", default=1)}}  # noqa: RUF012  # as applications write it
+    middlewares = (Hook(look, "/levels/*"),)
+
+    def sign_in_gate(self, call: Call, user: Record, method: str) -> Reply | None:
+        return Reply({"too_low": True}) if user.level < 1 else None
+
+
 auth = BetterAuth(
     db=db,
     user_model=User,
     email_and_password=EmailAndPassword(min_password_length=12),
     session=SessionOptions(defer_session_refresh=True),
     user=UserOptions(additional_fields={"nickname": AdditionalField("string", required=False)}),
+    plugins=[Levels()],
     hooks=Hooks(before=[look, Hook(look, matcher="/sign-in/*")]),
 )
 
