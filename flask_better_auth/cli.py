@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from sqlalchemy import or_, select
 
 from .api import API, APIError
 from .context import AuthState
+from .errors import ConfigError
 
 cli = AppGroup("better-auth", help="Users, sessions and settings of better-auth.")
 
@@ -127,3 +129,14 @@ def routes() -> None:
         if not served:
             rows.append(("-", "(server only)", endpoint.name))
     _table(rows)
+
+
+@cli.command("openapi")
+@with_appcontext
+def openapi() -> None:
+    """Print the OpenAPI document of what the extension serves."""
+    try:
+        from .openapi import document  # apispec is optional
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(json.dumps(document(_state()), indent=2))

@@ -9,7 +9,7 @@ from typing import Any
 from . import wire
 from .config import Limit
 from .context import Call, Reply, Table
-from .errors import ConfigError
+from .errors import ConfigError, ErrorCode
 from .wire import WireSchema
 
 JSON = "application/json"
@@ -34,6 +34,8 @@ class Endpoint:
             name them: they are neither in the body nor in the query.
         returns: the shape of the answer.
         guards: run after validation, in order; each may raise.
+        raises: what it may refuse with by itself, for the documentation: what follows from the other arguments is
+            not repeated.
         media_types: what a body may be sent as, in the order that the refusal lists them.
         optional_body: a missing body is an empty one.
         needs_headers: a call of the server must pass ``headers``.
@@ -52,6 +54,7 @@ class Endpoint:
     query: WireSchema | None = None
     returns: Any = None
     guards: tuple[Guard, ...] = ()
+    raises: tuple[ErrorCode, ...] = ()
     media_types: tuple[str, ...] = (JSON,)
     optional_body: bool = False
     needs_headers: bool = False
@@ -90,6 +93,7 @@ class Routes:
         privileged: type[WireSchema] | None = None,
         returns: Any = None,
         guards: Iterable[Guard] = (),
+        raises: Iterable[ErrorCode] = (),
         **options: Any,
     ) -> Callable[[View], View]:
         """Declare the decorated view as an endpoint; see ``Endpoint`` for the arguments."""
@@ -106,6 +110,7 @@ class Routes:
                     privileged=privileged() if privileged else None,
                     returns=returns() if isinstance(returns, type) else returns,
                     guards=tuple(guards),
+                    raises=tuple(raises),
                     **options,
                 )
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import JSON, BigInteger, Boolean, DateTime, ForeignKey, Integer, MetaData, String, Text, inspect
@@ -24,7 +24,27 @@ _NAMING = "better_auth_naming"
 _RETURNED = "better_auth_returned"
 
 
-class UtcDateTime(TypeDecorator[datetime]):
+class _Forgiving(TypeDecorator[Any]):
+    """A type that reads what it cannot read as ``unreadable``: SQLite stores any text in any column, and one row that
+    was spoilt must not fail every request that meets it (SECURITY T5)."""
+
+    unreadable: ClassVar[Any]
+
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], Any] | None:
+        read = super().result_processor(dialect, coltype)
+        if read is None or dialect.name != "sqlite":
+            return read
+
+        def forgiving(value: Any) -> Any:
+            try:
+                return read(value)
+            except (ValueError, TypeError, RecursionError):
+                return self.unreadable
+
+        return forgiving
+
+
+class UtcDateTime(_Forgiving):
     """An aware time in UTC on every database, whatever its driver returns and whatever its server's time zone is."""
 
     # Alembic writes ``<module>.<repr>`` into a migration, and imports nothing but SQLAlchemy there: the stock type says
@@ -32,6 +52,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     __module__ = "sqlalchemy.types"
     impl = DateTime(timezone=True).with_variant(mysql.DATETIME(fsp=3), "mysql", "mariadb")
     cache_ok = True
+    unreadable = datetime.min.replace(tzinfo=timezone.utc)  # long over
 
     def __repr__(self) -> str:
         return "DateTime(timezone=True).with_variant(sa.dialects.mysql.DATETIME(fsp=3), 'mysql', 'mariadb')"
@@ -50,6 +71,21 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
 
 
+class _Json(_Forgiving):
+    """A JSON value; ``None`` is NULL."""
+
+    __module__ = "sqlalchemy.types"
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+    unreadable = None
+
+    def __repr__(self) -> str:
+        return "JSON(none_as_null=True)"
+
+    def coerce_compared_value(self, op: Any, value: Any) -> Any:
+        return self.impl_instance.coerce_compared_value(op, value)
+
+
 #: Compared byte by byte: MariaDB's default collation would find ``token`` for ``Token``, and ``a@x`` for ``ä@x``.
 KEY = String(LONGEST_KEY).with_variant(
     mysql.VARCHAR(LONGEST_KEY, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
@@ -61,9 +97,9 @@ _TYPES: dict[str, TypeEngine[Any]] = {
     "number": Integer(),
     "boolean": Boolean(),
     "date": UtcDateTime(),
-    "json": JSON(none_as_null=True),
-    "string[]": JSON(none_as_null=True),
-    "number[]": JSON(none_as_null=True),
+    "json": _Json(),
+    "string[]": _Json(),
+    "number[]": _Json(),
 }
 
 

@@ -75,6 +75,18 @@ def _is_unreadable(url: str) -> bool:
     return len(url) > _LONGEST or _UNREADABLE.search(url) is not None
 
 
+def _regex(pattern: str) -> str:
+    """What a pattern with ``*`` and ``?`` is as a regular expression.
+
+    Whatever stands between two ``*`` is taken where it first occurs, and not looked for again further on: it would be
+    of no use, and with many ``*`` never end (SECURITY T6). A group that a lookahead has matched is not tried anew.
+    """
+    runs = ["".join(r"[^/\\]" if c == "?" else re.escape(c) for c in run) for run in re.split(r"\*+", pattern)]
+    first, middle, last = runs[0], runs[1:-1], runs[-1]
+    between = "".join(rf"(?=([^/\\]*?{run}))\{number}" for number, run in enumerate(middle, 1))
+    return first if len(runs) == 1 else rf"{first}{between}[^/\\]*{last}"
+
+
 @lru_cache(maxsize=256)
 def _wildcard(pattern: str) -> Callable[[str], bool]:
     """A test for texts that ``pattern`` covers; ``*`` and ``?`` never stand for a slash.
@@ -82,8 +94,7 @@ def _wildcard(pattern: str) -> Callable[[str], bool]:
     A host pattern of digits alone covers IPv4 addresses alone: ``192.168.*.*`` is no ``192.168.evil.test``
     (SECURITY A7).
     """
-    parts = (r"[^/\\]*" if c == "*" else r"[^/\\]" if c == "?" else re.escape(c) for c in pattern)
-    compiled = re.compile("".join(parts), _FLAGS)
+    compiled = re.compile(_regex(pattern), _FLAGS)
     address_only = _ADDRESS_PATTERN.fullmatch(pattern.rpartition("://")[2]) is not None
 
     def covers(text: str) -> bool:

@@ -21,7 +21,8 @@ _ADDRESS = re.compile(
 )
 #: How deep a body may nest: a value one level below is as deep as MariaDB stores.
 _DEEPEST = 32
-_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+#: One that never ends is taken to the end: to fail there would mean to try again from each quote inside (SECURITY T6).
+_TEXT = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 #: RFC 5321 section 4.5.3.1.3 less the brackets; also what an indexed column holds on every database.
 _ADDRESS_LENGTH = 254
 

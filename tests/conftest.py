@@ -37,6 +37,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--races", choices=["ci", "full"], default="ci", help="how long the races run: full before a release"
     )
+    parser.addoption(
+        "--fuzz", choices=["ci", "full"], default="ci", help="how many requests are made up: full before a release"
+    )
 
 
 @pytest.fixture(autouse=True)

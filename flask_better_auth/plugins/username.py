@@ -11,7 +11,7 @@ from typing import Any, Literal
 from ..config import LONGEST_KEY, section
 from ..context import Call, Record, Reply
 from ..endpoint import Routes
-from ..errors import APIError, ConfigError, ErrorCode
+from ..errors import APIError, ConfigError, CoreErrors, ErrorCode
 from ..hooks import Hook, Hooks
 from ..plugin import Column, Plugin
 from ..services import sessions, sign_in, users
@@ -136,7 +136,21 @@ class SignInUsernameResult(WireSchema):
     user = Row("user")
 
 
-@routes.post("/sign-in/username", body=SignInUsernameBody, returns=SignInUsernameResult)
+#: What a username may be refused with.
+_WRONG = (UsernameErrors.USERNAME_TOO_SHORT, UsernameErrors.USERNAME_TOO_LONG, UsernameErrors.INVALID_USERNAME)
+
+
+@routes.post(
+    "/sign-in/username",
+    body=SignInUsernameBody,
+    returns=SignInUsernameResult,
+    raises=[
+        *_WRONG,
+        UsernameErrors.INVALID_USERNAME_OR_PASSWORD,
+        CoreErrors.PASSWORD_TOO_LONG,
+        CoreErrors.FAILED_TO_CREATE_SESSION,
+    ],
+)
 def sign_in_username(call: Call) -> Reply:
     """Sign in with a username and a password."""
     body, options = call.body, call.options(UsernameOptions)
@@ -161,7 +175,7 @@ class IsUsernameAvailableResult(WireSchema):
     available = Bool()
 
 
-@routes.post("/is-username-available", body=IsUsernameAvailableBody, returns=IsUsernameAvailableResult)
+@routes.post("/is-username-available", body=IsUsernameAvailableBody, returns=IsUsernameAvailableResult, raises=_WRONG)
 def is_username_available(call: Call) -> Reply:
     """Tell whether nobody has a username. This discloses which ones exist, by design; ``disabled_paths`` ends it."""
     username = call.body["username"]

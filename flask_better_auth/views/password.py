@@ -27,11 +27,23 @@ class ChangePasswordBody(WireSchema):
 
 
 class ChangePasswordResult(WireSchema):
-    token = Str()
+    token = Str(allow_none=True)
     user = Row("user")
 
 
-@routes.post("/change-password", body=ChangePasswordBody, returns=ChangePasswordResult, guards=[guards.session])
+@routes.post(
+    "/change-password",
+    body=ChangePasswordBody,
+    returns=ChangePasswordResult,
+    guards=[guards.session],
+    raises=[
+        CoreErrors.PASSWORD_TOO_SHORT,
+        CoreErrors.PASSWORD_TOO_LONG,
+        CoreErrors.CREDENTIAL_ACCOUNT_NOT_FOUND,
+        CoreErrors.INVALID_PASSWORD,
+        CoreErrors.FAILED_TO_CREATE_SESSION,
+    ],
+)
 def change_password(call: Call) -> Reply:
     """Change the caller's password; with ``revoke_other_sessions`` their only session is then a new one."""
     user, body, passwords = call.signed_in[1], call.body, call.state.passwords
@@ -79,7 +91,13 @@ class VerifyPasswordBody(WireSchema):
     password = Str(required=True, opaque=True)
 
 
-@routes.post("/verify-password", body=VerifyPasswordBody, returns=StatusResult, guards=[guards.session])
+@routes.post(
+    "/verify-password",
+    body=VerifyPasswordBody,
+    returns=StatusResult,
+    guards=[guards.session],
+    raises=[CoreErrors.PASSWORD_TOO_LONG, CoreErrors.INVALID_PASSWORD],
+)
 def verify_password(call: Call) -> Reply:
     """Tell whether a password is the caller's."""
     passwords, password = call.state.passwords, call.body["password"]
@@ -121,7 +139,12 @@ class RequestPasswordResetResult(WireSchema):
     message = Str()
 
 
-@routes.post("/request-password-reset", body=RequestPasswordResetBody, returns=RequestPasswordResetResult)
+@routes.post(
+    "/request-password-reset",
+    body=RequestPasswordResetBody,
+    returns=RequestPasswordResetResult,
+    raises=[CoreErrors.RESET_PASSWORD_DISABLED],
+)
 def request_password_reset(call: Call) -> Reply:
     """Send a link to set a new password, if the address has a user; the answer is the same if it has none."""
     options = call.config.email_and_password

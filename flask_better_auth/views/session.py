@@ -49,6 +49,7 @@ class GetSessionResult(WireSchema):
     methods=("GET", "POST"),
     query=GetSessionQuery,
     returns=fields.Nested(GetSessionResult, allow_none=True),
+    raises=[CoreErrors.METHOD_NOT_ALLOWED_DEFER_SESSION_REQUIRED],
     needs_headers=True,
     no_store=True,
 )
@@ -88,7 +89,13 @@ class UpdateSessionResult(WireSchema):
     session = Row("session")
 
 
-@routes.post("/update-session", body=UpdateSessionBody, returns=UpdateSessionResult, guards=[guards.session])
+@routes.post(
+    "/update-session",
+    body=UpdateSessionBody,
+    returns=UpdateSessionResult,
+    guards=[guards.session],
+    raises=[CoreErrors.FIELD_NOT_ALLOWED],
+)
 def update_session(call: Call) -> Reply:
     """Change the additional fields of the caller's session, and nothing else of it (SECURITY G12)."""
     session, user = call.signed_in

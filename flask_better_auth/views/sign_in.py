@@ -31,6 +31,13 @@ class SignInResult(WireSchema):
     body=SignInEmailBody,
     returns=SignInResult,
     guards=[guards.form_csrf],
+    raises=[
+        CoreErrors.EMAIL_PASSWORD_DISABLED,
+        CoreErrors.INVALID_EMAIL,
+        CoreErrors.PASSWORD_TOO_LONG,
+        CoreErrors.INVALID_EMAIL_OR_PASSWORD,
+        CoreErrors.FAILED_TO_CREATE_SESSION,
+    ],
     media_types=(FORM, JSON),
 )
 def sign_in_email(call: Call) -> Reply:

@@ -30,7 +30,7 @@ class SignUpEmailBody(WireSchema):
 
 
 class SignUpEmailResult(WireSchema):
-    token = Str()
+    token = Str(allow_none=True)
     user = Row("user")
 
 
@@ -39,6 +39,17 @@ class SignUpEmailResult(WireSchema):
     body=SignUpEmailBody,
     returns=SignUpEmailResult,
     guards=[guards.form_csrf],
+    raises=[
+        CoreErrors.EMAIL_PASSWORD_SIGN_UP_DISABLED,
+        CoreErrors.INVALID_EMAIL,
+        CoreErrors.PASSWORD_TOO_SHORT,
+        CoreErrors.PASSWORD_TOO_LONG,
+        CoreErrors.FIELD_NOT_ALLOWED,
+        CoreErrors.MISSING_FIELD,
+        CoreErrors.FAILED_TO_CREATE_USER,
+        CoreErrors.USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL,
+        CoreErrors.VALUE_ALREADY_TAKEN,
+    ],
     media_types=(FORM, JSON),
 )
 def sign_up_email(call: Call) -> Reply:

@@ -55,6 +55,7 @@ _by_server = ByServer()
     privileged=ChangesOfUser,
     returns=StatusResult,
     guards=[guards.session],
+    raises=[CoreErrors.EMAIL_CAN_NOT_BE_UPDATED, CoreErrors.FIELD_NOT_ALLOWED, CoreErrors.VALUE_ALREADY_TAKEN],
 )
 def update_user(call: Call) -> Reply:
     """Change the caller's name, image and additional fields; for the server, ``data`` of ``user_id``."""

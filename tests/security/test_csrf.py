@@ -12,7 +12,9 @@ import pytest
 from conftest import ORIGIN, PASSWORD, Browser, Site, build_site, tear_down
 from flask import Response
 
+from flask_better_auth import guards
 from flask_better_auth.endpoint import FORM, JSON, Endpoint
+from flask_better_auth.plugins import Bearer, Username
 
 EVIL = "https://evil.test"
 TRUSTED = "https://trusted.example.com"
@@ -39,6 +41,7 @@ def shop(server_url: str | None, tmp_path_factory: pytest.TempPathFactory, mails
     options = {
         "trusted_origins": [TRUSTED],
         "table_prefix": "csrf_",
+        "plugins": [Bearer(), Username()],
         "email_and_password": {
             "auto_sign_in": False,
             "on_existing_user_sign_up": lambda user: mails.append(user),
@@ -103,7 +106,7 @@ def test_b1_the_registry_names_every_route_that_takes_a_body(shop: Site) -> None
     rules = [rule for rule in shop.app.url_map.iter_rules() if rule.endpoint.startswith("better_auth.")]
     served = {(method, re.sub("<[^>]+>", "x", r.rule)) for r in rules for method in (r.methods or set()) - SAFE}
     assert served == {(method, f"/api/auth{path}") for method, path in mutating(shop)}
-    assert {("POST", "/sign-out"), ("POST", "/update-user"), ("POST", "/sign-in/email")} <= set(mutating(shop))
+    assert {("POST", "/sign-out"), ("PATCH", "/update-user"), ("POST", "/sign-in/username")} <= set(mutating(shop))
 
 
 @pytest.mark.parametrize(
@@ -345,13 +348,47 @@ def test_b6_fields_in_the_query_change_nothing(ada: Browser) -> None:
 # ---------------------------------------------------------------- exemptions
 
 
+ENDING = {
+    "/sign-out": ...,
+    "/revoke-session": {"token": "<own>"},
+    "/revoke-sessions": {},
+    "/change-password": {"currentPassword": PASSWORD, "newPassword": PASSWORD, "revokeOtherSessions": True},
+}
+
+
+@pytest.mark.parametrize("path", ENDING)
 @pytest.mark.parametrize("headers", [{"Origin": EVIL}, {"Origin": None}, {"Origin": "null"}], ids=str)
-def test_b9_another_site_signs_nobody_out(ada: Browser, headers: dict[str, Any]) -> None:
-    headers = {**CROSS_SITE_NAVIGATION, **headers}
-    assert ada.post("/sign-out", headers=headers).status_code == 403
-    assert ada.session()["user"]["email"] == ADA["email"]
-    assert ada.post("/sign-out").json == {"success": True}
-    assert ada.session() is None
+def test_b9_another_site_signs_nobody_out(ada: Browser, headers: dict[str, Any], path: str) -> None:
+    own = ada.session()["session"]["token"]
+    body = {"token": own} if path == "/revoke-session" else ENDING[path]
+    assert ada.post(path, body, headers={**CROSS_SITE_NAVIGATION, **headers}).status_code == 403
+    assert ada.session()["session"]["token"] == own
+    assert ada.post(path, body).status_code == 200
+    session = ada.session()
+    assert session is None or session["session"]["token"] != own
+
+
+def test_b3_no_form_of_another_site_reaches_a_sign_in_that_does_not_judge_forms(nobody: Browser) -> None:
+    """Without a check of its own, a route that signs in takes what only scripts send: a browser asks first, and is not
+    answered."""
+    unjudged = [
+        endpoint
+        for endpoint in endpoints(nobody.site)
+        if (endpoint.path or "").startswith("/sign-") and guards.form_csrf not in endpoint.guards
+    ]
+    assert [endpoint.path for endpoint in unjudged] == ["/sign-out", "/sign-in/username"]
+    for endpoint in unjudged:
+        for media_type in (FORM, "text/plain", "multipart/form-data; boundary=x"):
+            data = json.dumps({"username": "ada", "password": PASSWORD})
+            assert_refused(
+                nobody,
+                "UNSUPPORTED_MEDIA_TYPE",
+                lambda: nobody.post(url_of(endpoint), data=data, content_type=media_type, headers={"Origin": EVIL}),  # noqa: B023
+                status=415,
+            )
+        asking = {"Origin": EVIL, "Access-Control-Request-Method": "POST"}
+        preflight = nobody.request("OPTIONS", url_of(endpoint), headers=asking)
+        assert not [name for name in preflight.headers.keys() if name.lower().startswith("access-control-allow")]
 
 
 def probes(site: Site) -> dict[str, str]:
