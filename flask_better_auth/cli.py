@@ -121,13 +121,15 @@ def cleanup() -> None:
 def routes() -> None:
     """List what the extension serves, and what of it the server alone can call."""
     state = _state()
-    rows: list[Sequence[str]] = [("method", "path", "auth.api")]
+    rows: list[Sequence[str]] = [("method", "path", "limit", "auth.api")]
     for bound in state.registry:
         endpoint = bound.endpoint
         served = endpoint.routes(additions=state.config.additions)
-        rows += [(method, state.config.base_path + path, endpoint.name) for method, path in served]
+        limit = state.limits.of(endpoint)
+        shown = f"{limit.max}/{limit.per}s" if limit else "-"
+        rows += [(method, state.config.base_path + path, shown, endpoint.name) for method, path in served]
         if not served:
-            rows.append(("-", "(server only)", endpoint.name))
+            rows.append(("-", "(server only)", "-", endpoint.name))
     _table(rows)
 
 

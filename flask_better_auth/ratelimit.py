@@ -92,6 +92,13 @@ class RateLimits:
         enabled, app = self._options.enabled, self._state.app
         return enabled if enabled is not None else not (app.debug or app.testing)
 
+    def of(self, endpoint: Endpoint) -> Limit | None:
+        """How often an address may ask, before a custom function has a say; nothing for any number of times."""
+        rule = self._rules.get(endpoint.path or "")
+        if rule is None or rule.item is None or not self.enabled:
+            return None
+        return Limit(rule.item.amount, rule.item.get_expiry())
+
     def refusal(self, call: Call) -> APIError | None:
         """Count a request over HTTP: the answer to it if it is one too many.
 

@@ -211,16 +211,25 @@ def test_cleanup_tells_how_much_there_was(site: Site, run: Run) -> None:
 
 def test_routes_are_listed_with_their_names(site: Site, run: Run) -> None:
     heads, *lines = [line.split() for line in run("routes").output.splitlines()]
-    assert heads == ["method", "path", "auth.api"]
+    assert heads == ["method", "path", "limit", "auth.api"]
     for line in (
-        ["POST", "/api/auth/sign-in/email", "sign_in_email"],
-        ["POST", "/api/auth/update-user", "update_user"],
-        ["PATCH", "/api/auth/update-user", "update_user"],
-        ["-", "(server", "only)", "create_user"],
-        ["-", "(server", "only)", "set_password"],
+        ["POST", "/api/auth/sign-in/email", "-", "sign_in_email"],
+        ["POST", "/api/auth/update-user", "-", "update_user"],
+        ["PATCH", "/api/auth/update-user", "-", "update_user"],
+        ["-", "(server", "only)", "-", "create_user"],
+        ["-", "(server", "only)", "-", "set_password"],
     ):
         assert line in lines
     assert {line[-1] for line in lines} == set(dir(site.api))
+
+
+def test_routes_are_listed_with_their_limits(make_auth: Callable[..., Site]) -> None:
+    rules = {"/list-*": {"window": 30, "max": 7}, "/ok": False}
+    site = make_auth(rate_limit={"enabled": True, "custom_rules": rules})
+    lines = [line.split() for line in command(site.app, "routes").output.splitlines()]
+    limits = {line[-1]: line[-2] for line in lines}
+    expected = {"sign_in_email": "3/10s", "list_sessions": "7/30s", "get_session": "100/10s", "ok": "-"}
+    assert {name: limits[name] for name in (*expected, "create_user")} == {**expected, "create_user": "-"}
 
 
 def test_routes_are_those_of_this_application(make_auth: Callable[..., Site]) -> None:
