@@ -162,10 +162,10 @@ def _respond(call: Call, bound: Bound | None) -> Response:
         response = responses.of_reply(_serve(call, bound), bound.endpoint)
     except APIError as error:
         response = responses.of_error(error, bound.endpoint)
-    if response.status_code < 500:
+    if response.status_code < 500:  # a failure hands out no session, neither by cookie nor by a header of a plugin
         for line in call.cookies.lines():
             response.headers.add("Set-Cookie", line)
-    responses.merge(response.headers, call.headers)
+        responses.merge(response.headers, call.headers)
     return response
 
 

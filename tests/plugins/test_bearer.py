@@ -16,11 +16,14 @@ from flask import Flask, Response, jsonify, request
 from flask_cors import CORS
 
 from flask_better_auth import (
+    APIError,
     BetterAuth,
     Call,
     ConfigError,
+    ErrorCode,
     Hook,
     Hooks,
+    Plugin,
     Reply,
     current_session,
     current_user,
@@ -265,6 +268,26 @@ def test_no_other_answer_announces_one(site: Site) -> None:
     for number, answer in enumerate(answers):
         assert TOKEN not in answer.headers, number
         assert EXPOSE not in answer.headers, number
+
+
+class Later(Plugin):
+    """Fails once everything is done."""
+
+    id = "later"
+    hooks = Hooks(after=Hook(lambda call: fail(), matcher="/sign-in/email"))
+
+
+def fail() -> None:
+    raise APIError(ErrorCode("No", 503))
+
+
+def test_g16_a_failure_hands_out_no_session(make_auth: Callable[..., Site]) -> None:
+    site = make_auth(plugins=[Bearer(), Later()])
+    site.sign_up("ada")
+    answer = site.browser().post("/sign-in/email", {"email": "ada@example.com", "password": PASSWORD})
+    assert answer.status_code == 503
+    assert TOKEN not in answer.headers
+    assert "Set-Cookie" not in answer.headers
 
 
 def test_auth_api_announces_it_too(site: Site) -> None:
