@@ -18,6 +18,7 @@ from flask_better_auth import (
     ErrorCode,
     Hook,
     Hooks,
+    Limit,
     Plugin,
     Record,
     Reply,
@@ -167,6 +168,7 @@ class Notes(Plugin):
     database_hooks = DatabaseHooks(
         session={"create": {"before": lambda row, call: {"device_name": "a Turing machine"}}}
     )
+    rate_limits = (("/notes/cr*", Limit(2, per=60)),)
     middlewares = (Hook(no_spam, "/notes/create"),)
     defaults = {"session": {"update_age": 60}, "trusted_origins": ["https://notes.test"]}  # noqa: RUF012  # nobody writes to it
 

@@ -488,6 +488,16 @@ def test_endpoints_of_a_plugin_answer_through_both_doors(site: Site, door: Any) 
     assert found["length"] == 1
 
 
+def test_limits_of_a_plugin_count_over_http_alone(make_auth: Make) -> None:
+    site = make_auth(plugins=[Notes()], rate_limit={"enabled": True})
+    ada = site.sign_up("ada")
+    answers = [ada.post("/notes/create", {"noteText": "one"}).status_code for _ in range(3)]
+    assert answers == [200, 200, 429]
+    assert ada.get("/notes/list").status_code == 200
+    headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in ada.cookies.items())}
+    assert site.api.create_note(note_text="by the server", headers=headers)["note"]["text"] == "BY THE SERVER"
+
+
 def test_auth_api_takes_and_gives_python_names(site: Site) -> None:
     browser = site.sign_up("ada")
     headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items())}
