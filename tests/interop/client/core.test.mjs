@@ -176,4 +176,3 @@ test("$fetch reaches any path below the base", async () => {
 	assert.equal(error.status, 404);
 	assert.equal((await client.noSuchThing.atAll()).error.status, 404);
 });
-
