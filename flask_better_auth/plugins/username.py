@@ -15,7 +15,8 @@ from ..errors import APIError, ConfigError, CoreErrors, ErrorCode
 from ..hooks import Hook, Hooks
 from ..plugin import Column, Plugin
 from ..services import sessions, sign_in, users
-from ..wire import Bool, Row, Str, WireSchema, is_storable, js_length
+from ..views.results import SignInResult
+from ..wire import Bool, Str, WireSchema, is_storable, js_length
 
 Normalization = Callable[[str], str]
 Validator = Callable[[str], bool]
@@ -129,13 +130,6 @@ class SignInUsernameBody(WireSchema):
     callback_url = Str()
 
 
-class SignInUsernameResult(WireSchema):
-    redirect = Bool()
-    token = Str()
-    url = Str()
-    user = Row("user")
-
-
 #: What a username may be refused with.
 _WRONG = (UsernameErrors.USERNAME_TOO_SHORT, UsernameErrors.USERNAME_TOO_LONG, UsernameErrors.INVALID_USERNAME)
 
@@ -143,7 +137,7 @@ _WRONG = (UsernameErrors.USERNAME_TOO_SHORT, UsernameErrors.USERNAME_TOO_LONG, U
 @routes.post(
     "/sign-in/username",
     body=SignInUsernameBody,
-    returns=SignInUsernameResult,
+    returns=SignInResult,
     raises=[
         *_WRONG,
         UsernameErrors.INVALID_USERNAME_OR_PASSWORD,

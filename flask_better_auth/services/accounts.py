@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import and_, bindparam, select
 
 from .. import signals
 from ..context import AuthState, Call, Record
@@ -15,15 +15,25 @@ from . import records
 CREDENTIAL = "credential"
 
 
-def _credential(state: AuthState) -> Any:
-    account = state.tables["account"]
-    user_id: Any = bindparam("user_id")
-    return select(*account.columns.values()).where(
-        account.columns["user_id"] == user_id,
-        account.columns["provider_id"] == CREDENTIAL,
+def holds_password(state: AuthState, user_id: Any) -> Any:
+    """The condition that a row of the account table is the one that may hold the password of a user.
+
+    Args:
+        state: the application's.
+        user_id: a column or a parameter.
+    """
+    account = state.tables["account"].columns
+    return and_(
+        account["user_id"] == user_id,
+        account["provider_id"] == CREDENTIAL,
         # a row that some other flow planted must not be able to hold a password
-        account.columns["account_id"] == user_id,
+        account["account_id"] == user_id,
     )
+
+
+def _credential(state: AuthState) -> Any:
+    columns = state.tables["account"].columns.values()
+    return select(*columns).where(holds_password(state, bindparam("user_id")))
 
 
 def credential(call: Call, user: Record) -> Record | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import bindparam, select
 from sqlalchemy.exc import IntegrityError
 
 from .. import clock, signals
@@ -23,16 +23,10 @@ def _by(column: str) -> Callable[[AuthState], Any]:
 
     def build(state: AuthState) -> Any:
         user, account = state.tables["user"], state.tables["account"]
-        credential = and_(
-            account.columns["user_id"] == user.columns["id"],
-            account.columns["provider_id"] == accounts.CREDENTIAL,
-            # a row that some other flow planted must not be able to hold a password
-            account.columns["account_id"] == user.columns["id"],
-        )
         return (
             select(*user.columns.values(), account.columns["id"], account.columns["password"])
             .select_from(user.model)
-            .outerjoin(account.model, credential)
+            .outerjoin(account.model, accounts.holds_password(state, user.columns["id"]))
             .where(user.columns[column] == bindparam("value"))
         )
 

@@ -10,14 +10,11 @@ from ..endpoint import Routes
 from ..errors import APIError, CoreErrors
 from ..services import accounts, attempts, mail, records, sessions, users, verifications
 from ..wire import Bool, Email, Row, Str, WireSchema, wire_name
+from .results import StatusResult
 
 routes = Routes()
 
 _TOKEN_LENGTH = 24
-
-
-class StatusResult(WireSchema):
-    status = Bool()
 
 
 class ChangePasswordBody(WireSchema):

@@ -13,6 +13,7 @@ from ..errors import APIError, CoreErrors
 from ..services import fields as additional
 from ..services import records, sessions
 from ..wire import Bool, QueryFlag, Row, Str, WireSchema
+from .results import StatusResult
 
 routes = Routes()
 
@@ -27,10 +28,6 @@ class OfSession(WireSchema):
 
 class NoBody(WireSchema):
     root = ()
-
-
-class StatusResult(WireSchema):
-    status = Bool()
 
 
 class GetSessionQuery(WireSchema):

@@ -7,7 +7,8 @@ from ..context import Call, Reply
 from ..endpoint import FORM, JSON, Routes
 from ..errors import APIError, CoreErrors
 from ..services import sign_in
-from ..wire import Bool, Row, Str, WireSchema, is_email
+from ..wire import Bool, Str, WireSchema, is_email
+from .results import SignInResult
 
 routes = Routes()
 
@@ -17,13 +18,6 @@ class SignInEmailBody(WireSchema):
     password = Str(required=True, opaque=True)
     callback_url = Str()
     remember_me = Bool(load_default=True)
-
-
-class SignInResult(WireSchema):
-    redirect = Bool()
-    token = Str()
-    url = Str()
-    user = Row("user")
 
 
 @routes.post(

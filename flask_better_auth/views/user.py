@@ -13,6 +13,7 @@ from ..errors import APIError, CoreErrors
 from ..services import fields as additional
 from ..services import records, sessions, users
 from ..wire import Bool, Email, Str, WireSchema
+from .results import StatusResult
 
 routes = Routes()
 
@@ -39,10 +40,6 @@ class ByServer(WireSchema):
     image = Str(allow_none=True)
     email = Email()
     email_verified = Bool()
-
-
-class StatusResult(WireSchema):
-    status = Bool()
 
 
 _by_server = ByServer()
