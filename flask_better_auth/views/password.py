@@ -155,7 +155,7 @@ def request_password_reset(call: Call) -> Reply:
         with records.unit(call):
             verifications.create(
                 call,
-                verifications.Kind.RESET_PASSWORD,
+                verifications.RESET_PASSWORD,
                 token,
                 user.id,
                 expires_in=options.reset_password_token_expires_in,
