@@ -119,10 +119,36 @@ class VerificationOptions(_Section):
         additional_fields: further columns.
         store_identifier: ``"plain"`` shares the table with a TypeScript server, ``"hashed"`` keeps a leaked database
             from yielding usable links.
+        store_in_database: with ``secondary_storage``: keep them in the database too, where they are read.
     """
 
     additional_fields: AdditionalFields = field(default_factory=dict)
     store_identifier: Literal["plain", "hashed"] = "plain"
+    store_in_database: bool = False
+
+
+@dataclass(frozen=True)
+class CookieCache(_Section):
+    """A copy of session and user in a cookie, which shows who is signed in without a read (reference option
+    ``session.cookieCache``).
+
+    It is for showing alone: whatever changes or guards something reads the session itself. A session that was ended
+    elsewhere may be shown until its copy is over.
+
+    Args:
+        enabled: copies are made and read.
+        max_age: how long a copy counts.
+        strategy: ``"compact"`` (signed), ``"jwt"`` (signed, a standard) or ``"jwe"`` (encrypted, a standard).
+        version: a text, or a function of session and user that makes one; a copy of another version does not count.
+        refresh_cache: with ``session.stateless``: renew a copy when so little of its time is left; ``True`` for a
+            fifth of ``max_age``.
+    """
+
+    enabled: bool = False
+    max_age: timedelta = timedelta(minutes=5)
+    strategy: Literal["compact", "jwt", "jwe"] = "compact"
+    version: str | Callable[[Mapping[str, Any], Mapping[str, Any]], str] = "1"
+    refresh_cache: bool | timedelta = False
 
 
 @dataclass(frozen=True)
@@ -136,6 +162,11 @@ class SessionOptions(_Section):
         disable_session_refresh: sessions are never extended.
         defer_session_refresh: ``GET /get-session`` never writes, it tells whether ``POST /get-session`` is due.
         additional_fields: further columns.
+        cookie_cache: see ``CookieCache``.
+        store_session_in_database: with ``secondary_storage``: keep the rows in the database too, where what guards
+            something reads them; the storage then only saves reads.
+        preserve_session_in_database: with both: the row of a session that is ended stays, as one that is over.
+        stateless: no sessions are stored: the cookie cache is the session. Nobody can end one before it is over.
     """
 
     expires_in: timedelta = timedelta(days=7)
@@ -144,6 +175,15 @@ class SessionOptions(_Section):
     disable_session_refresh: bool = False
     defer_session_refresh: bool = False
     additional_fields: AdditionalFields = field(default_factory=dict)
+    cookie_cache: CookieCache = field(default_factory=CookieCache)
+    store_session_in_database: bool = False
+    preserve_session_in_database: bool = False
+    stateless: bool = False
+
+    def __post_init__(self) -> None:
+        if self.stateless:
+            alone = {"enabled": True, "strategy": "jwe", "max_age": self.expires_in, "refresh_cache": True}
+            object.__setattr__(self, "cookie_cache", CookieCache(**{**alone, **_given(self.cookie_cache)}))
 
 
 @dataclass(frozen=True)
@@ -245,7 +285,8 @@ class RateLimit(_Section):
         window: how long a client that has used up its requests must pause, where no special rule applies.
         max: how many requests each address has for a path, where no special rule applies.
         storage: where requests are counted: ``"memory"`` (each process by itself), ``"database"`` (a table
-            ``rate_limit``), or a storage URI such as ``redis://localhost:6379/0``.
+            ``rate_limit``), ``"secondary-storage"``, or a storage URI such as ``redis://localhost:6379/0``. By default
+            the secondary storage, where there is one, else memory.
         custom_rules: path, or pattern with ``*``, ``**`` and ``?`` -> ``Limit``, ``False`` for none, or a function of
             the request and the limit that would apply. The first that fits counts.
         failures_per_account: wrong passwords in a row that an account bears, from wherever they come; ``None`` for any
@@ -256,7 +297,7 @@ class RateLimit(_Section):
     enabled: bool | None = None
     window: timedelta = timedelta(seconds=10)
     max: int = 100
-    storage: str = field(default="memory", repr=False)  # a URI may hold a password
+    storage: str | None = field(default=None, repr=False)  # a URI may hold a password
     custom_rules: Mapping[str, CustomRule] = field(default_factory=dict)
     failures_per_account: Limit | None = Limit(100, per=3600)
     mails_per_recipient: Limit | None = Limit(5, per=3600)
@@ -313,6 +354,8 @@ class AuthConfig:
         naming: how columns are called: ``"snake_case"``, or ``"camelCase"`` as a TypeScript server made them.
         password_hash: ``"argon2id"``, ``"scrypt"`` (readable by a TypeScript server on the same database) or an
             ``argon2.PasswordHasher``.
+        secondary_storage: where sessions, verifications and limits are kept in place of the database: a URI such as
+            ``redis://localhost:6379/0``, ``"memory"`` for this process alone, or an own ``SecondaryStorage``.
         login_url: where ``login_required`` sends browsers.
         hardening: refusals beyond the reference that a client can see.
         additions: answers beyond the reference, for example a ``code`` in a 429.
@@ -333,6 +376,7 @@ class AuthConfig:
     table_prefix: str = ""
     naming: Literal["snake_case", "camelCase"] = "snake_case"
     password_hash: Any = None
+    secondary_storage: Any = field(default=None, repr=False)  # a URI may hold a password
     login_url: str | None = None
     hardening: bool = True
     additions: bool = True

@@ -20,6 +20,7 @@ from .dispatch import dispatch
 from .endpoint import JSON, Bound, Endpoint
 from .errors import APIError, CoreErrors
 from .hooks import reply_of
+from .storage import StorageUnavailable
 
 #: Flask endpoint of everything below the base path that no endpoint answers.
 _NOWHERE = "_nowhere"
@@ -101,8 +102,8 @@ def _safely(call: Call, answer: Callable[[Call, Bound | None], Response], bound:
         return answer(call, bound)
     except APIError as error:
         return responses.of_error(error, call.endpoint)
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
-        app.logger.exception("better-auth: the database is away")
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, StorageUnavailable):
+        app.logger.exception("better-auth: the database or the secondary storage is away")
         return responses.of_error(APIError(CoreErrors.SERVICE_UNAVAILABLE, headers={"Retry-After": "5"}))
     except Exception as error:
         got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=error)

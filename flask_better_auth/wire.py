@@ -268,6 +268,18 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
+def moment(text: str) -> datetime:
+    """The time that ``iso`` wrote.
+
+    Raises:
+        ValueError: it is none, or says no time zone.
+    """
+    parsed = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if parsed.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return parsed.astimezone(timezone.utc)
+
+
 def _json_default(value: object) -> str:
     if isinstance(value, datetime):
         return iso(value)

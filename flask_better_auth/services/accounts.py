@@ -71,8 +71,9 @@ def set_password(call: Call, user: Record, password_hash: str) -> None:
 
     Raises:
         APIError: ``PASSWORD_ALREADY_SET``, or ``FAILED_TO_CREATE_USER`` if a hook cancelled it.
+        Outdated: the user is gone.
     """
-    records.lock(call, "user", user)  # no index says that a user has one credential account
+    records.lock(call, "user", {"id": user.id})  # no index says that a user has one credential account
     account = credential(call, user)
     if account is None:
         create_credential(call, user, password_hash)

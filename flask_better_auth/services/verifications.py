@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Generic, TypeVar
 
 from sqlalchemy import select
 
-from .. import clock, crypto
-from ..context import Call, Record
+from .. import clock, crypto, wire
+from ..context import Call, Record, Table
+from ..storage import Guarded, StorageUnavailable
 from . import records
 
 T = TypeVar("T")
@@ -55,11 +59,24 @@ def create(call: Call, kind: Kind[T], subject: str, value: T, *, expires_in: tim
         "value": kind.write(value),
         "expires_at": clock.now() + expires_in,
     }
-    return records.create(call, "verification", data)
+    shelf = Shelf.of(call)
+    if shelf is None:
+        return records.create(call, "verification", data)
+    if not call.config.verification.store_in_database:
+        return records.create(call, "verification", data, insert=lambda row: shelf.put(row, insist=True))
+    row = records.create(call, "verification", data)
+    if row is not None:
+        with suppress(StorageUnavailable):  # a server that shares both finds it in the database
+            shelf.put(row, insist=False)
+    return row
 
 
 def find(call: Call, kind: Kind[T], subject: str) -> T | None:
     """What a secret proves, without using it up; nothing, if it is unknown, used or over."""
+    shelf = Shelf.of(call)
+    if shelf is not None and not call.config.verification.store_in_database:
+        rows = [row for name in _identifiers(call, kind, subject) if (row := shelf.get(name))]
+        return _proven(call, kind, subject, rows)
     spec = call.state.tables["verification"]
     wanted = spec.columns["identifier"].in_(_identifiers(call, kind, subject))
     found = records.rows(call, select(*spec.columns.values()).where(wanted))
@@ -78,8 +95,17 @@ def consume(call: Call, kind: Kind[T], subject: str) -> T | None:
         What the newest secret of that subject proves, and with it all of them are gone; nothing, if there is none, or
         if it is over.
     """
-    wanted = call.state.tables["verification"].columns["identifier"].in_(_identifiers(call, kind, subject))
-    return _proven(call, kind, subject, records.delete_all(call, "verification", wanted))
+    identifiers, shelf = _identifiers(call, kind, subject), Shelf.of(call)
+    if shelf is not None and not call.config.verification.store_in_database:
+        found = [row for name in identifiers if (row := shelf.get(name))]
+        used = [row for row in found if records.delete(call, "verification", row, erase=partial(shelf.take, call, row))]
+        return _proven(call, kind, subject, used)
+    wanted = call.state.tables["verification"].columns["identifier"].in_(identifiers)
+    used = records.delete_all(call, "verification", wanted)
+    if shelf is not None:
+        for name in identifiers:
+            shelf.drop(name)
+    return _proven(call, kind, subject, used)
 
 
 def _proven(call: Call, kind: Kind[T], subject: str, found: list[Record]) -> T | None:
@@ -92,6 +118,47 @@ def _proven(call: Call, kind: Kind[T], subject: str, found: list[Record]) -> T |
         return kind.read(newest.value)
     except ValueError:  # somebody has tampered with it (SECURITY T5)
         return None
+
+
+class Shelf:
+    """Secrets in the secondary storage, under the keys and in the form of the reference."""
+
+    def __init__(self, storage: Guarded, table: Table) -> None:
+        self._storage, self._table = storage, table
+
+    @classmethod
+    def of(cls, call: Call) -> Shelf | None:
+        """That of the application, if it has one."""
+        return cls(call.state.storage, call.state.tables["verification"]) if call.state.storage else None
+
+    def put(self, row: Record, *, insist: bool) -> None:
+        """Store a secret, in place of an older one of the same identifier."""
+        text = wire.dumps(self._table.wired(row)).decode()
+        life = max(1, int((row.expires_at - clock.now()).total_seconds()))
+        self._storage.ask(lambda storage: storage.set(_key(row.identifier), text, life), insist=insist)
+
+    def get(self, identifier: str) -> Record | None:
+        """The secret of an identifier; one that is spoilt is none (SECURITY T5)."""
+        text = self._storage.ask(lambda storage: storage.get(_key(identifier)), insist=True)
+        try:
+            return self._table.revived(json.loads(text)) if text is not None else None
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            return None
+
+    def take(self, call: Call, row: Record) -> bool:
+        """Use a secret up; it is put back if the open unit comes to nothing."""
+        taken = self._storage.ask(lambda storage: storage.get_and_delete(_key(row.identifier)), insist=True)
+        if taken is not None:
+            records.on_rollback(call, lambda: self.put(row, insist=True))
+        return taken is not None
+
+    def drop(self, identifier: str) -> None:
+        """Forget the copy of a secret that is in the database."""
+        self._storage.ask(lambda storage: storage.delete(_key(identifier)), insist=True)
+
+
+def _key(identifier: str) -> str:
+    return f"verification:{identifier}"
 
 
 def _identifiers(call: Call, kind: Kind[T], subject: str) -> list[str]:

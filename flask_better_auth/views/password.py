@@ -32,7 +32,7 @@ class ChangePasswordResult(WireSchema):
     "/change-password",
     body=ChangePasswordBody,
     returns=ChangePasswordResult,
-    guards=[guards.session],
+    guards=[guards.sensitive_session],
     raises=[
         CoreErrors.PASSWORD_TOO_SHORT,
         CoreErrors.PASSWORD_TOO_LONG,
@@ -92,7 +92,7 @@ class VerifyPasswordBody(WireSchema):
     "/verify-password",
     body=VerifyPasswordBody,
     returns=StatusResult,
-    guards=[guards.session],
+    guards=[guards.sensitive_session],
     raises=[CoreErrors.PASSWORD_TOO_LONG, CoreErrors.INVALID_PASSWORD],
 )
 def verify_password(call: Call) -> Reply:
@@ -111,7 +111,7 @@ class SetPasswordBody(WireSchema):
     new_password = Str(required=True, opaque=True)
 
 
-@routes.server(body=SetPasswordBody, returns=StatusResult, guards=[guards.session])
+@routes.server(body=SetPasswordBody, returns=StatusResult, guards=[guards.sensitive_session])
 def set_password(call: Call) -> Reply:
     """Give the caller, who has none, a password: one who signed up with a provider."""
     user, password = call.signed_in[1], call.body["new_password"]
