@@ -141,7 +141,8 @@ class Shelf:
         """The secret of an identifier; one that is spoilt is none (SECURITY T5)."""
         text = self._storage.ask(lambda storage: storage.get(_key(identifier)), insist=True)
         try:
-            return self._table.revived(json.loads(text)) if text is not None else None
+            # the reference gives such a row no identifier of its own
+            return self._table.revived({"id": identifier, **json.loads(text)}) if text is not None else None
         except (ValueError, TypeError, AttributeError, RecursionError):
             return None
 
