@@ -240,7 +240,8 @@ class InBoth(InDatabase):
         return ended
 
     def end_expired(self, call: Call, session: Record) -> None:
-        super().end_expired(call, session)
+        if not self._preserves:
+            super().end_expired(call, session)
         with suppress(StorageUnavailable):
             self._shelf.drop(session)
 
