@@ -6,6 +6,7 @@ from .config import (
     AdditionalField,
     Advanced,
     CookieAttributes,
+    CookieCache,
     CookieOverride,
     CrossSubDomainCookies,
     EmailAndPassword,
@@ -25,6 +26,7 @@ from .extension import BetterAuth
 from .hooks import Around, DatabaseHooks, Hook, Hooks, TableHooks
 from .models import AccountMixin, SessionMixin, TableMixin, UserMixin, VerificationMixin
 from .plugin import Column, Plugin
+from .storage import RedisStorage, SecondaryStorage, StorageUnavailable
 from .wire import WireSchema
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "Column",
     "ConfigError",
     "CookieAttributes",
+    "CookieCache",
     "CookieOverride",
     "CrossSubDomainCookies",
     "DatabaseHooks",
@@ -52,10 +55,13 @@ __all__ = [
     "Plugin",
     "RateLimit",
     "Record",
+    "RedisStorage",
     "Reply",
     "Routes",
+    "SecondaryStorage",
     "SessionMixin",
     "SessionOptions",
+    "StorageUnavailable",
     "TableHooks",
     "TableMixin",
     "TransactionConflict",

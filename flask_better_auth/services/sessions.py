@@ -86,19 +86,13 @@ class Purpose(Enum):
     GUARD_AND_RENEW = 3
 
 
-def forget_stale_copy(call: Call) -> None:
-    """Make the browser forget a copy of its session that does not count."""
-    token = _token(call) if call.state.cookie_cache.is_sent(call.request.cookies) else None
-    if token:
-        call.forget_stale_copy(token)
-
-
 def load(
     call: Call,
     *,
     purpose: Purpose = Purpose.GUARD,
     refresh: bool = True,
     writing: bool | None = None,
+    tidy: bool = False,
     find: Finder | None = None,
 ) -> bool:
     """Find the caller's session by the cookie, and extend it when that is due.
@@ -111,6 +105,7 @@ def load(
         refresh: extend the session if it is due.
         writing: may extend the session, and delete the row of one that is over; by default unless
             ``session.defer_session_refresh`` leaves that to ``POST /get-session``.
+        tidy: tell the browser to forget a copy that does not count, whatever follows.
         find: reads session and user of a token.
 
     Returns:
@@ -125,6 +120,8 @@ def load(
     if copy is not None and purpose is Purpose.SHOW and not call.config.session.stateless:
         call.session, call.user = Record(copy.session), Record(copy.user)
         return True
+    if tidy and copy is None:
+        call.forget_stale_copy(token)
     if writing is None:
         writing = not call.config.session.defer_session_refresh
     find = find or (store.glance if purpose is Purpose.SHOW else store.find)

@@ -55,12 +55,9 @@ def get_session(call: Call) -> Reply:
     deferred, writing = call.config.session.defer_session_refresh, call.request.method == "POST"
     if writing and not deferred:
         raise APIError(CoreErrors.METHOD_NOT_ALLOWED_DEFER_SESSION_REQUIRED)
-    refresh, purpose = not call.query.get("disable_refresh"), sessions.Purpose.SHOW
-    if call.query.get("disable_cookie_cache"):
-        purpose = sessions.Purpose.GUARD_AND_RENEW
-    else:
-        sessions.forget_stale_copy(call)
-    if not sessions.load(call, purpose=purpose, refresh=refresh, writing=writing or not deferred):
+    refresh, shows = not call.query.get("disable_refresh"), not call.query.get("disable_cookie_cache")
+    purpose = sessions.Purpose.SHOW if shows else sessions.Purpose.GUARD_AND_RENEW
+    if not sessions.load(call, purpose=purpose, refresh=refresh, writing=writing or not deferred, tidy=shows):
         return Reply(None)
     session, user = call.signed_in
     body: dict[str, Any] = {"session": session, "user": user}
