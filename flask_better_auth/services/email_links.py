@@ -121,11 +121,12 @@ def _send(
     callback_url: str | None,
     **more: object,
 ) -> None:
+    page = f"{call.base_url}/verify-email"
     target = quote(callback_url or "/", safe="")  # what a client sent must not end or extend the link (SECURITY H13)
 
     def message() -> dict[str, object]:
         token = make_token(call, claims)
-        url = f"{call.base_url}/verify-email?token={token}&{wire_name('callback_url')}={target}"
+        url = f"{page}?token={token}&{wire_name('callback_url')}={target}"
         return {"user": call.state.tables["user"].shown(user), "url": url, "token": token, **more}
 
     mail.send(call, send, recipient, message)
