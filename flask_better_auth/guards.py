@@ -93,6 +93,19 @@ def targets(call: Call, body: object) -> None:
             raise APIError(error)
 
 
+def callback_url(call: Call) -> None:
+    """Require that a link leads to this server or to a trusted origin (SECURITY A5); what follows links is a GET.
+
+    Raises:
+        APIError: ``INVALID_CALLBACK_URL``.
+    """
+    target = call.query.get("callback_url")
+    if call.internal or not target or _origin_exempt(call):
+        return
+    if not urls.is_trusted_target(target, call.state.trusted_origins(call.request)):
+        raise APIError(CoreErrors.INVALID_CALLBACK_URL)
+
+
 def _is_empty(value: Any) -> bool:
     """What JavaScript takes for false; an empty list is none of it."""
     return value is None or value is False or value == 0 or value == ""
