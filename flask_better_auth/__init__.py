@@ -2,12 +2,14 @@
 
 from . import signals
 from .config import (
+    AccountLinking,
     AccountOptions,
     AdditionalField,
     Advanced,
     CookieAttributes,
     CookieOverride,
     CrossSubDomainCookies,
+    DeleteUser,
     EmailAndPassword,
     IpAddress,
     Limit,
@@ -29,6 +31,7 @@ from .wire import WireSchema
 
 __all__ = [
     "APIError",
+    "AccountLinking",
     "AccountMixin",
     "AccountOptions",
     "AdditionalField",
@@ -42,6 +45,7 @@ __all__ = [
     "CookieOverride",
     "CrossSubDomainCookies",
     "DatabaseHooks",
+    "DeleteUser",
     "EmailAndPassword",
     "ErrorCode",
     "Hook",

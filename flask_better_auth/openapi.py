@@ -41,6 +41,8 @@ _CHANGING = (CoreErrors.INVALID_ORIGIN, CoreErrors.MISSING_OR_NULL_ORIGIN, CoreE
 _GUARDED: dict[Guard, tuple[ErrorCode, ...]] = {
     guards.session: (CoreErrors.UNAUTHORIZED,),
     guards.fresh_session: (CoreErrors.UNAUTHORIZED, CoreErrors.SESSION_NOT_FRESH),
+    guards.callback_url: (CoreErrors.INVALID_CALLBACK_URL,),
+    guards.opened: (CoreErrors.PREFETCH_NOT_ALLOWED,),
     guards.form_csrf: (CoreErrors.CROSS_SITE_NAVIGATION_LOGIN_BLOCKED,),
 }
 

@@ -247,4 +247,6 @@ def _hardened(state: AuthState, response: Response) -> Response:
     if state.config.hardening:
         response.headers.setdefault("Cache-Control", "no-store")
         response.vary.add("Cookie")
+        if not response.response:
+            response.headers.pop("Content-Type", None)  # nothing is no JSON
     return response

@@ -14,7 +14,7 @@ from ..context import AuthState, Call, Record
 from ..crypto import random_string
 from ..errors import APIError, CoreErrors
 from ..plugin import Column
-from . import accounts, fields, records
+from . import accounts, fields, records, sessions
 
 
 @cache
@@ -104,6 +104,32 @@ def update(call: Call, user: Record, data: Mapping[str, Any]) -> Record | None:
         return records.update(call, "user", user, data)
     except IntegrityError as error:
         raise _refusal(call, error) from error
+
+
+def delete(call: Call, user: Record) -> None:
+    """Delete a user that was read before, and all that is theirs.
+
+    Locks are taken as sign-ins and changes of passwords take them: account, user, session. What is still to be proven
+    by a verification of theirs is worth nothing from now on: it leads to no user.
+
+    Args:
+        call: with an open unit. The session by which it was allowed, if it is one of the user's own, must not have
+            ended meanwhile (SECURITY H11).
+        user: who goes.
+
+    Raises:
+        APIError: ``UNAUTHORIZED``; ``FAILED_TO_DELETE_USER`` if they are gone already, or if a hook cancelled it.
+    """
+    records.delete_all(call, "account", call.state.tables["account"].columns["user_id"] == user.id)
+    records.lock(call, "user", user)
+    if call.user is not None and call.user.id == user.id:
+        sessions.revoke_own(call)
+    else:
+        sessions.revoke_all(call, user_id=user.id)
+    if not records.delete(call, "user", user):
+        raise APIError(CoreErrors.FAILED_TO_DELETE_USER)
+    state, shown = call.state, call.state.tables["user"].shown(user)
+    records.after_commit(call, lambda: signals.user_deleted.send(state.app, user=shown))
 
 
 def _refusal(call: Call, error: IntegrityError) -> Exception:

@@ -40,7 +40,6 @@ WITHOUT_EFFECT = {
     "on_password_reset",
     "revoke_sessions_on_password_reset",
     "change_email",
-    "delete_user",
 }
 
 
@@ -101,6 +100,8 @@ def options_of(profile: dict[str, Any], outbox: list[dict[str, Any]], base: str)
         def send(**message: Any) -> None:
             user = message.get("user") or {}
             shown = {k: message[k] for k in ("url", "token") if isinstance(message.get(k), str)}
+            if list(message) == ["user"] and kind.endswith("-delete"):  # the reference hands over the user itself
+                shown["id"] = user["id"]
             outbox.append({"kind": kind, "to": user.get("email"), **shown})
 
         return send

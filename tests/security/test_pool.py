@@ -27,9 +27,12 @@ ONE = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, "pool_timeout"
 OPTIONS: dict[str, Any] = {
     "email_and_password": {"send_reset_password": lambda **message: None},
     "session": {"additional_fields": {"theme": {"required": False}}},
+    "user": {"delete_user": {"enabled": True, "send_delete_account_verification": lambda **message: None}},
 }
 #: The token of a second session of Ada's.
 OTHER = "another-session-of-the-same-user"
+#: An account of hers beside the password, and what a mail to her has said.
+LINKED, TOKEN = "linked", "token-of-a-mail"
 CREDENTIALS = {"email": "ada@example.com", "password": PASSWORD}
 
 
@@ -59,8 +62,12 @@ CASES = {
     "revoke_other_sessions": Case(writes=True),
     "revoke_sessions": Case(writes=True),
     "request_password_reset": Case({"email": "ada@example.com"}, writes=True),
+    "list_user_accounts": Case(),
+    "unlink_account": Case({"account_id": LINKED}, writes=True),
+    "delete_user": Case({"password": PASSWORD}, writes=True),
     "cleanup": Case(),
     "sign_out": Case(writes=True),
+    "delete_user_callback": Case(query={"token": TOKEN}, writes=True),
 }
 #: The same endpoints where there is nothing to write.
 IDLE = {
@@ -73,6 +80,9 @@ IDLE = {
     "set_password": Case({"new_password": "short"}, status=400),
     "change_password": Case({"current_password": "wrong password", "new_password": PASSWORD}, status=400),
     "request_password_reset": Case({"email": "nobody@example.com"}),
+    "unlink_account": Case({"account_id": "unknown"}, status=400),
+    "delete_user": Case({"password": "wrong password"}, status=400),
+    "delete_user_callback": Case(query={"token": "unknown"}, status=404),
 }
 #: Those that have no route.
 SERVER_ONLY = {endpoint.name for routes in views.CORE for endpoint in routes if endpoint.path is None}
@@ -120,16 +130,22 @@ def held(site: Site) -> int:
 
 
 def ready(browser: Browser) -> None:
-    """Give Ada back what the last case may have taken: her session, and a second one."""
+    """Give Ada back what the last case may have taken: herself, her session and a second one, a second account, and
+    what a mail has said to her."""
     site = browser.site
-    if browser.session() is None:
-        assert browser.post("/sign-in/email", CREDENTIALS).status_code == 200
-    if OTHER not in [session.token for session in site.rows("session")]:
-        expires_at = clock.now() + timedelta(days=1)
-        with site.app.app_context():
-            user = site.db.session.scalars(select(site.auth.User).filter_by(email="ada@example.com")).one()
-            site.db.session.add(site.auth.Session(user_id=user.id, token=OTHER, expires_at=expires_at))
-            site.db.session.commit()
+    if browser.session() is None and browser.post("/sign-in/email", CREDENTIALS).status_code != 200:
+        assert browser.post("/sign-up/email", {**CREDENTIALS, "name": "Ada"}).status_code == 200
+    expires_at = clock.now() + timedelta(days=1)
+    auth, session = site.auth, site.db.session
+    with site.app.app_context():
+        user = session.scalars(select(auth.User).filter_by(email="ada@example.com")).one()
+        wanted = (
+            auth.Session(id="other", user_id=user.id, token=OTHER, expires_at=expires_at),
+            auth.Account(id=LINKED, user_id=user.id, provider_id="github", account_id="1"),
+            auth.Verification(id="mail", identifier=f"delete-account-{TOKEN}", value=user.id, expires_at=expires_at),
+        )
+        session.add_all([row for row in wanted if session.get(type(row), row.id) is None])
+        session.commit()
 
 
 def over_http(browser: Browser, name: str, case: Case) -> Response:
@@ -162,11 +178,11 @@ def holding(browser: Browser, act: Callable[[], Any]) -> Any:
     site = browser.site
 
     def view() -> Any:
-        users = site.db.session.scalars(select(site.auth.User)).all()
+        emails = site.db.session.scalars(select(site.auth.User.email)).all()
         assert held(site) == 1
         result = act()
         assert held(site) == 1
-        assert "ada@example.com" in [user.email for user in users]
+        assert "ada@example.com" in emails
         return result
 
     result = in_a_view(browser, view)
