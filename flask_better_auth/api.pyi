@@ -21,6 +21,43 @@ class API:
     def __getattr__(self, name: str) -> Callable[..., Any]: ...
     def __dir__(self) -> list[str]: ...
     @overload
+    def change_email(
+        self,
+        *,
+        new_email: str = ...,
+        callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Change the caller's address once the new one is proven; the answer is the same whether it is somebody's."""
+    @overload
+    def change_email(
+        self,
+        *,
+        new_email: str = ...,
+        callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Change the caller's address once the new one is proven; the answer is the same whether it is somebody's."""
+    @overload
+    def change_email(
+        self,
+        *,
+        new_email: str = ...,
+        callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Change the caller's address once the new one is proven; the answer is the same whether it is somebody's."""
+    @overload
     def change_password(
         self,
         *,
@@ -409,6 +446,83 @@ class API:
     ) -> Any:
         """Send a link to set a new password, if the address has a user; the answer is the same if it has none."""
     @overload
+    def request_password_reset_callback(
+        self,
+        *,
+        token: str,
+        callback_url: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> Any:
+        """Lead from the link in the mail to the page that asks for the new password."""
+    @overload
+    def request_password_reset_callback(
+        self,
+        *,
+        token: str,
+        callback_url: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Lead from the link in the mail to the page that asks for the new password."""
+    @overload
+    def request_password_reset_callback(
+        self,
+        *,
+        token: str,
+        callback_url: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Lead from the link in the mail to the page that asks for the new password."""
+    @overload
+    def reset_password(
+        self,
+        *,
+        new_password: str = ...,
+        token: str = ...,
+        body: _Fields = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Set a new password by the token of a link."""
+    @overload
+    def reset_password(
+        self,
+        *,
+        new_password: str = ...,
+        token: str = ...,
+        body: _Fields = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Set a new password by the token of a link."""
+    @overload
+    def reset_password(
+        self,
+        *,
+        new_password: str = ...,
+        token: str = ...,
+        body: _Fields = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Set a new password by the token of a link."""
+    @overload
     def revoke_other_sessions(
         self,
         *,
@@ -506,6 +620,43 @@ class API:
     ) -> Any:
         """End all of the caller's sessions, this one too; for the server, those of ``user_id``."""
     @overload
+    def send_verification_email(
+        self,
+        *,
+        email: str = ...,
+        callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Send the link that proves an address; without a session the answer is the same whether it has a user."""
+    @overload
+    def send_verification_email(
+        self,
+        *,
+        email: str = ...,
+        callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Send the link that proves an address; without a session the answer is the same whether it has a user."""
+    @overload
+    def send_verification_email(
+        self,
+        *,
+        email: str = ...,
+        callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Send the link that proves an address; without a session the answer is the same whether it has a user."""
+    @overload
     def set_password(
         self,
         *,
@@ -831,6 +982,43 @@ class API:
         **columns: Any,
     ) -> Any:
         """Change the caller's name, image and additional fields; for the server, ``data`` of ``user_id``."""
+    @overload
+    def verify_email(
+        self,
+        *,
+        token: str = ...,
+        callback_url: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Follow a link that proves an address, or one that belongs to a change of it."""
+    @overload
+    def verify_email(
+        self,
+        *,
+        token: str = ...,
+        callback_url: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Follow a link that proves an address, or one that belongs to a change of it."""
+    @overload
+    def verify_email(
+        self,
+        *,
+        token: str = ...,
+        callback_url: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Follow a link that proves an address, or one that belongs to a change of it."""
     @overload
     def verify_password(
         self,

@@ -74,8 +74,13 @@ class EmailAndPassword(_Section):
         disable_sign_up: only the server can create users.
         min_password_length: in characters of UTF-16, as JavaScript counts.
         max_password_length: likewise; the bound is checked before anything is hashed.
-        send_reset_password: called with ``user``, ``url`` and ``token``; without it a reset is refused.
+        require_email_verification: nobody gets a session by a password before the address is verified; then a sign-up
+            opens none, and its answer does not tell whether the address was new.
+        send_reset_password: called with ``user``, ``url`` and ``token``; without it a reset is refused, in debug the
+            link is logged.
         reset_password_token_expires_in: how long the link works.
+        revoke_sessions_on_password_reset: a reset ends every session of the user.
+        on_password_reset: called with ``user`` when a reset is done.
         on_existing_user_sign_up: called with ``user`` when the answer hides that the address was taken.
     """
 
@@ -84,9 +89,55 @@ class EmailAndPassword(_Section):
     disable_sign_up: bool = False
     min_password_length: int = 8
     max_password_length: int = 128
+    require_email_verification: bool = False
     send_reset_password: Callable[..., object] | None = None
     reset_password_token_expires_in: timedelta = timedelta(hours=1)
+    revoke_sessions_on_password_reset: bool = False
+    on_password_reset: Callable[..., object] | None = None
     on_existing_user_sign_up: Callable[..., object] | None = None
+
+
+@dataclass(frozen=True)
+class EmailVerification(_Section):
+    """Proving that an e-mail address is the user's, by a link (reference option ``emailVerification``).
+
+    Args:
+        send_verification_email: called with ``user``, ``url`` and ``token``; without it no links are sent, in debug
+            they are logged.
+        send_on_sign_up: send the link after a sign-up; by default where ``require_email_verification`` is on.
+        send_on_sign_in: send it again when a sign-in is refused because the address is not verified.
+        auto_sign_in_after_verification: the link opens a session.
+        expires_in: how long a link works.
+        before_email_verification: called with ``user`` before the address counts as verified; an ``APIError`` refuses.
+        after_email_verification: called with ``user`` afterwards.
+    """
+
+    send_verification_email: Callable[..., object] | None = None
+    send_on_sign_up: bool | None = None
+    send_on_sign_in: bool = False
+    auto_sign_in_after_verification: bool = False
+    expires_in: timedelta = timedelta(hours=1)
+    before_email_verification: Callable[..., object] | None = None
+    after_email_verification: Callable[..., object] | None = None
+
+
+@dataclass(frozen=True)
+class ChangeEmail:
+    """Changing one's e-mail address (reference option ``user.changeEmail``).
+
+    Args:
+        enabled: the endpoint answers.
+        send_change_email_confirmation: called with ``user``, ``new_email``, ``url`` and ``token`` to ask at the old
+            address first, where that one is verified.
+        update_email_without_verification: where the old address is not verified, the new one counts at once.
+        send_change_email_notice: called with ``user``, as they were before, and ``new_email`` to tell the old address
+            that it was changed.
+    """
+
+    enabled: bool = False
+    send_change_email_confirmation: Callable[..., object] | None = None
+    update_email_without_verification: bool = False
+    send_change_email_notice: Callable[..., object] | None = None
 
 
 @dataclass(frozen=True)
@@ -116,10 +167,12 @@ class UserOptions(_Section):
 
     Args:
         additional_fields: further columns, name -> ``AdditionalField`` or a dict of its arguments.
+        change_email: see ``ChangeEmail``.
         delete_user: see ``DeleteUser``.
     """
 
     additional_fields: AdditionalFields = field(default_factory=dict)
+    change_email: ChangeEmail = field(default_factory=ChangeEmail)
     delete_user: DeleteUser = field(default_factory=DeleteUser)
 
 
@@ -352,8 +405,10 @@ class AuthConfig:
         login_url: where ``login_required`` sends browsers.
         hardening: refusals beyond the reference that a client can see.
         additions: answers beyond the reference, for example a ``code`` in a 429.
-        email_and_password: see ``EmailAndPassword``; likewise ``user``, ``session``, ``account``, ``verification``,
-            ``advanced``, ``rate_limit`` and ``on_api_error``.
+        background: called with a function without arguments for each message to send, to run it elsewhere, for example
+            the ``submit`` of a ``ThreadPoolExecutor``; by default it runs when the answer is sent.
+        email_and_password: see ``EmailAndPassword``; likewise ``email_verification``, ``user``, ``session``,
+            ``account``, ``verification``, ``advanced``, ``rate_limit`` and ``on_api_error``.
     """
 
     secret: str = field(default="", repr=False)
@@ -372,7 +427,9 @@ class AuthConfig:
     login_url: str | None = None
     hardening: bool = True
     additions: bool = True
+    background: Callable[[Callable[[], object]], object] | None = None
     email_and_password: EmailAndPassword = field(default_factory=EmailAndPassword)
+    email_verification: EmailVerification = field(default_factory=EmailVerification)
     user: UserOptions = field(default_factory=UserOptions)
     session: SessionOptions = field(default_factory=SessionOptions)
     account: AccountOptions = field(default_factory=AccountOptions)

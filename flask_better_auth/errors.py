@@ -41,11 +41,15 @@ class CoreErrors:
 
     ACCOUNT_NOT_FOUND = ErrorCode("Account not found", 400)
     BAD_REQUEST = ErrorCode("Invalid JSON in request body", 400)
+    CHANGE_EMAIL_DISABLED = ErrorCode("Change email is disabled", 400)
     CREDENTIAL_ACCOUNT_NOT_FOUND = ErrorCode("Credential account not found", 400)
     CROSS_SITE_NAVIGATION_LOGIN_BLOCKED = ErrorCode(
         "Cross-site navigation login blocked. This request appears to be a CSRF attack.", 403
     )
+    EMAIL_ALREADY_VERIFIED = ErrorCode("Email is already verified", 400)
     EMAIL_CAN_NOT_BE_UPDATED = ErrorCode("Email can not be updated", 400)
+    EMAIL_MISMATCH = ErrorCode("Email mismatch", 400)
+    EMAIL_NOT_VERIFIED = ErrorCode("Email not verified", 403)
     EMAIL_PASSWORD_DISABLED = ErrorCode("Email and password is not enabled", 400)
     EMAIL_PASSWORD_SIGN_UP_DISABLED = ErrorCode("Email and password sign up is not enabled", 400)
     FAILED_TO_CREATE_SESSION = ErrorCode("Failed to create session", 401)
@@ -63,7 +67,8 @@ class CoreErrors:
     INVALID_ORIGIN = ErrorCode("Invalid origin", 403)
     INVALID_PASSWORD = ErrorCode("Invalid password", 400)
     INVALID_REDIRECT_URL = ErrorCode("Invalid redirectURL", 403)
-    INVALID_TOKEN = ErrorCode("Invalid token", 400)
+    INVALID_TOKEN = ErrorCode("Invalid token", 401)
+    INVALID_USER = ErrorCode("Invalid user", 401)
     METHOD_NOT_ALLOWED_DEFER_SESSION_REQUIRED = ErrorCode(
         "POST method requires deferSessionRefresh to be enabled in session config", 405
     )
@@ -80,12 +85,14 @@ class CoreErrors:
     SERVICE_UNAVAILABLE = ErrorCode("Service temporarily unavailable", 503)
     SESSION_EXPIRED = ErrorCode("Session expired. Re-authenticate to perform this action.", 400)
     SESSION_NOT_FRESH = ErrorCode("Session is not fresh", 403)
+    TOKEN_EXPIRED = ErrorCode("Token expired", 401)
     UNAUTHORIZED = ErrorCode("Unauthorized", 401)
     UNSUPPORTED_MEDIA_TYPE = ErrorCode("Unsupported media type", 415)
     USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL = ErrorCode("User already exists. Use another email.", 422)
     USER_NOT_FOUND = ErrorCode("User not found", 404)
     VALUE_ALREADY_TAKEN = ErrorCode("A value that must be unique is already taken", 422)
     VALIDATION_ERROR = ErrorCode("Validation Error", 400)
+    VERIFICATION_EMAIL_NOT_ENABLED = ErrorCode("Verification email isn't enabled", 400)
 
 
 class APIError(Exception):
@@ -121,18 +128,16 @@ class APIError(Exception):
         super().__init__(self.message)
 
     @classmethod
-    def bare(cls, status: int) -> APIError:
+    def bare(cls, status: int, headers: Mapping[str, str] | None = None) -> APIError:
         """A status without a body, as the reference answers where an endpoint is switched off."""
-        error = cls(ErrorCode(HTTPStatus(status).phrase, status), without_code=True)
+        error = cls(ErrorCode(HTTPStatus(status).phrase, status), headers=headers, without_code=True)
         error.body = None
         return error
 
     @classmethod
-    def redirect(cls, location: str) -> APIError:
+    def redirect(cls, location: str, headers: Mapping[str, str] | None = None) -> APIError:
         """A 302 to ``location``: status ``FOUND`` and a ``Location`` header, without a body."""
-        error = cls.bare(302)
-        error.headers["Location"] = location
-        return error
+        return cls.bare(302, {"Location": location, **(headers or {})})
 
 
 class ConfigError(Exception):

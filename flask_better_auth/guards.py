@@ -82,13 +82,16 @@ def targets(call: Call, body: object) -> None:
 
 
 def callback_url(call: Call) -> None:
-    """Require that the ``callback_url`` of a GET is on this server or trusted (SECURITY A5).
+    """Require that a link leads to this server or to a trusted origin (SECURITY A5); what follows links is a GET.
 
     Raises:
         APIError: ``INVALID_CALLBACK_URL``.
     """
-    if not call.internal:
-        targets(call, {})
+    target = call.query.get("callback_url")
+    if call.internal or not target or _origin_exempt(call):
+        return
+    if not urls.is_trusted_target(target, call.state.trusted_origins(call.request)):
+        raise APIError(CoreErrors.INVALID_CALLBACK_URL)
 
 
 def opened(call: Call) -> None:

@@ -172,7 +172,9 @@ def _respond(call: Call, bound: Bound | None) -> Response:
 def _serve(call: Call, bound: Bound) -> Reply:
     body = _body(call, bound.endpoint)
     try:
-        call.query = wire.to_python_names(call.request.args.to_dict(), bound.query_names)
+        # a key that stands twice is a list, and so no text (SECURITY H14)
+        sent = {key: values[0] if len(values) == 1 else values for key, values in call.request.args.lists()}
+        call.query = wire.to_python_names(sent, bound.query_names)
     except UnicodeDecodeError:
         raise APIError(CoreErrors.BAD_REQUEST, message="Invalid query string") from None
     if call.request.method not in _SAFE_METHODS:
@@ -247,6 +249,6 @@ def _hardened(state: AuthState, response: Response) -> Response:
     if state.config.hardening:
         response.headers.setdefault("Cache-Control", "no-store")
         response.vary.add("Cookie")
-        if not response.response:
+        if response.content_length == 0:
             response.headers.pop("Content-Type", None)  # nothing is no JSON
     return response

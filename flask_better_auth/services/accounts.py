@@ -9,7 +9,7 @@ from sqlalchemy import and_, bindparam, select
 from .. import signals
 from ..context import AuthState, Call, Record
 from ..errors import APIError, CoreErrors
-from . import attempts, records, sessions
+from . import attempts, records, sessions, verifications
 
 #: The provider id of the account that holds a password.
 CREDENTIAL = "credential"
@@ -40,6 +40,17 @@ def credential(call: Call, user: Record) -> Record | None:
     """The account that may hold the password of a user."""
     found = records.rows(call, call.state.once(_credential), {"user_id": user.id})
     return next(map(call.state.tables["account"].record, found), None)
+
+
+def _providers(state: AuthState) -> Any:
+    account = state.tables["account"].columns
+    mine = (account["user_id"] == bindparam("user_id"), account["provider_id"] != CREDENTIAL)
+    return select(account["id"]).where(*mine).limit(1)
+
+
+def has_provider(call: Call, user: Record) -> bool:
+    """Whether a user can sign in otherwise than by a password."""
+    return bool(records.rows(call, call.state.once(_providers), {"user_id": user.id}))
 
 
 def verified(call: Call, user: Record, password: str) -> Record:
@@ -88,8 +99,31 @@ def change_password(call: Call, user: Record, account: Record, password_hash: st
     unchanged = call.state.tables["account"].columns["password"].is_not_distinct_from(account.password)
     if records.update(call, "account", account, {"password": password_hash}, unchanged) is None:
         return False
-    _tell_changed(call, user)
+    _changed(call, user)
     return True
+
+
+def reset_password(call: Call, user: Record, account: Record | None, password_hash: str) -> None:
+    """Store a password in the place of any other.
+
+    Args:
+        call: with an open unit.
+        user: who gets it.
+        account: the credential account as it was read, if there was one.
+        password_hash: what ``Passwords.hash`` made.
+
+    Raises:
+        APIError: ``FAILED_TO_CREATE_USER`` if a hook cancelled it.
+    """
+    data = {"password": password_hash}
+    if account is None or records.update(call, "account", account, data) is None:
+        records.lock(call, "user", user)  # no index says that a user has one credential account
+        account = credential(call, user)
+        if account is None:
+            create_credential(call, user, password_hash)
+        elif records.update(call, "account", account, data) is None:
+            raise APIError(CoreErrors.FAILED_TO_CREATE_USER)
+    _changed(call, user)
 
 
 def set_password(call: Call, user: Record, password_hash: str) -> None:
@@ -107,12 +141,13 @@ def set_password(call: Call, user: Record, password_hash: str) -> None:
     account = credential(call, user)
     if account is None:
         create_credential(call, user, password_hash)
-        _tell_changed(call, user)
+        _changed(call, user)
     elif account.password or not change_password(call, user, account, password_hash):
         raise APIError(CoreErrors.PASSWORD_ALREADY_SET)
 
 
-def _tell_changed(call: Call, user: Record) -> None:
+def _changed(call: Call, user: Record) -> None:
+    verifications.revoke(call, verifications.RESET_PASSWORD, user.id)  # a link that is still on its way (SECURITY H2)
     state, shown = call.state, call.state.tables["user"].shown(user)
     records.after_commit(call, lambda: signals.password_changed.send(state.app, user=shown))
 

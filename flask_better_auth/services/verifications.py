@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from .. import clock, crypto
 from ..context import Call, Record
+from ..wire import is_storable
 from . import records
 
 T = TypeVar("T")
@@ -60,6 +61,8 @@ def create(call: Call, kind: Kind[T], subject: str, value: T, *, expires_in: tim
 
 def find(call: Call, kind: Kind[T], subject: str) -> T | None:
     """What a secret proves, without using it up; nothing, if it is unknown, used or over."""
+    if not is_storable(subject):
+        return None
     spec = call.state.tables["verification"]
     wanted = spec.columns["identifier"].in_(_identifiers(call, kind, subject))
     found = records.rows(call, select(*spec.columns.values()).where(wanted))
@@ -78,8 +81,30 @@ def consume(call: Call, kind: Kind[T], subject: str) -> T | None:
         What the newest secret of that subject proves, and with it all of them are gone; nothing, if there is none, or
         if it is over.
     """
+    if not is_storable(subject):
+        return None
     wanted = call.state.tables["verification"].columns["identifier"].in_(_identifiers(call, kind, subject))
     return _proven(call, kind, subject, records.delete_all(call, "verification", wanted))
+
+
+def revoke(call: Call, kind: Kind[T], value: T) -> None:
+    """Make every secret of a kind useless that proves ``value``.
+
+    Where identifiers are hashed they do not tell the kind, and those of other kinds that prove the same go too.
+
+    Args:
+        call: with an open unit.
+        kind: what they are for.
+        value: what they prove, for example the id of a user.
+    """
+    columns = call.state.tables["verification"].columns
+    wanted = [columns["value"] == kind.write(value)]
+    if call.config.verification.store_identifier == "plain":
+        wanted.append(columns["identifier"].startswith(kind.prefix, autoescape=True))
+    # found first: to delete by another column than the key would lock the rows of everybody on MariaDB
+    ids = [row[0] for row in records.rows(call, select(columns["id"]).where(*wanted))]
+    if ids:
+        records.delete_all(call, "verification", columns["id"].in_(ids))
 
 
 def _proven(call: Call, kind: Kind[T], subject: str, found: list[Record]) -> T | None:

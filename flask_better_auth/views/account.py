@@ -16,7 +16,7 @@ from ..endpoint import Routes
 from ..errors import APIError, CoreErrors
 from ..services import accounts, mail, records, sessions, users, verifications
 from ..wire import Bool, Str, WireSchema, wire_name
-from .results import StatusResult
+from .results import StatusResult, redirect
 
 routes = Routes()
 
@@ -134,32 +134,30 @@ def delete_user_callback(call: Call) -> Reply:
         raise APIError(CoreErrors.FAILED_TO_GET_USER_INFO)
     reply = _delete_by_token(call, call.query["token"])
     if call.query.get("callback_url"):
-        raise APIError.redirect(call.query["callback_url"])
+        raise redirect(call.query["callback_url"])
     return reply
 
 
-def _send_link(call: Call, sender: Callable[..., object]) -> Reply:
+def _send_link(call: Call, sender: mail.Sender) -> Reply:
     options, user = call.config.user.delete_user, call.signed_in[1]
     token = crypto.random_string()
     target = quote(call.body.get("callback_url") or "/", safe="")
     expires_in = options.delete_token_expires_in
+    message = {
+        "user": call.state.tables["user"].shown(user),
+        "url": f"{call.base_url}/delete-user/callback?token={token}&{wire_name('callback_url')}={target}",
+        "token": token,
+    }
     with records.unit(call):
         verifications.create(call, verifications.DELETE_ACCOUNT, token, user.id, expires_in=expires_in)
-        mail.send(
-            call,
-            sender,
-            user.email,
-            user=call.state.tables["user"].shown(user),
-            url=f"{call.base_url}/delete-user/callback?token={token}&{wire_name('callback_url')}={target}",
-            token=token,
-        )
+        mail.send(call, sender, user.email, lambda: message)
     return Reply({"success": True, "message": "Verification email sent"})
 
 
 def _delete_by_password(call: Call, account: Record, password: str) -> Reply:
     for _ in range(2):  # once more, if the stored hash changes meanwhile: it may be of the same password, made anew
         with suppress(records.Outdated):
-            return _delete(call, partial(accounts.hold, call, account))
+            return _delete(call, account=account)
         account = accounts.verified(call, call.signed_in[1], password)
     raise APIError(CoreErrors.INVALID_PASSWORD)
 
@@ -180,7 +178,7 @@ def _delete_by_token(call: Call, token: str) -> Reply:
     raise APIError(_INVALID_TOKEN)
 
 
-def _delete(call: Call, prove: Callable[[], None] = lambda: None) -> Reply:
+def _delete(call: Call, prove: Callable[[], None] = lambda: None, *, account: Record | None = None) -> Reply:
     """Delete the caller, in one unit with what uses up or holds the proof that they want it."""
     options, user = call.config.user.delete_user, call.signed_in[1]
     shown = call.state.tables["user"].shown(user)
@@ -188,7 +186,7 @@ def _delete(call: Call, prove: Callable[[], None] = lambda: None) -> Reply:
         options.before_delete(user=shown)
     with records.unit(call):
         prove()
-        users.delete(call, user)
+        users.delete(call, user, account)
         if options.after_delete is not None:
             records.after_commit(call, partial(options.after_delete, user=shown))
     call.clear_session()

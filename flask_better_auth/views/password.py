@@ -1,20 +1,16 @@
-"""Passwords: changing, checking, setting and forgetting them."""
+"""Passwords: changing, checking and setting them."""
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
-from .. import crypto, guards
+from .. import guards
 from ..context import Call, Record, Reply
 from ..endpoint import Routes
 from ..errors import APIError, CoreErrors
-from ..services import accounts, attempts, mail, records, sessions, users, verifications
-from ..wire import Bool, Email, Row, Str, WireSchema, wire_name
+from ..services import accounts, attempts, records, sessions
+from ..wire import Bool, Row, Str, WireSchema
 from .results import StatusResult
 
 routes = Routes()
-
-_TOKEN_LENGTH = 24
 
 
 class ChangePasswordBody(WireSchema):
@@ -112,48 +108,3 @@ def set_password(call: Call) -> Reply:
         accounts.set_password(call, user, password_hash)
         sessions.hold(call)
     return Reply({"status": True})
-
-
-class RequestPasswordResetBody(WireSchema):
-    email = Email(required=True)
-    redirect_to = Str()
-
-
-class RequestPasswordResetResult(WireSchema):
-    status = Bool()
-    message = Str()
-
-
-@routes.post(
-    "/request-password-reset",
-    body=RequestPasswordResetBody,
-    returns=RequestPasswordResetResult,
-    raises=[CoreErrors.RESET_PASSWORD_DISABLED],
-)
-def request_password_reset(call: Call) -> Reply:
-    """Send a link to set a new password, if the address has a user; the answer is the same if it has none."""
-    options = call.config.email_and_password
-    if options.send_reset_password is None:
-        raise APIError(CoreErrors.RESET_PASSWORD_DISABLED)
-    found = users.find(call, "email", call.body["email"].lower())
-    token = crypto.random_string(_TOKEN_LENGTH)
-    if found is not None:
-        user = found[0]
-        target = quote(call.body.get("redirect_to", ""), safe="")
-        with records.unit(call):
-            verifications.create(
-                call,
-                verifications.RESET_PASSWORD,
-                token,
-                user.id,
-                expires_in=options.reset_password_token_expires_in,
-            )
-            mail.send(
-                call,
-                options.send_reset_password,
-                user.email,
-                user=call.state.tables["user"].shown(user),
-                url=f"{call.base_url}/reset-password/{token}?{wire_name('callback_url')}={target}",
-                token=token,
-            )
-    return Reply({"status": True, "message": "If this email exists in our system, check your email for the reset link"})
