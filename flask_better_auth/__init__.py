@@ -2,6 +2,7 @@
 
 from . import signals
 from .config import (
+    AccountLinking,
     AccountOptions,
     AdditionalField,
     Advanced,
@@ -10,6 +11,7 @@ from .config import (
     CookieCache,
     CookieOverride,
     CrossSubDomainCookies,
+    DeleteUser,
     EmailAndPassword,
     EmailVerification,
     IpAddress,
@@ -33,6 +35,7 @@ from .wire import WireSchema
 
 __all__ = [
     "APIError",
+    "AccountLinking",
     "AccountMixin",
     "AccountOptions",
     "AdditionalField",
@@ -48,6 +51,7 @@ __all__ = [
     "CookieOverride",
     "CrossSubDomainCookies",
     "DatabaseHooks",
+    "DeleteUser",
     "EmailAndPassword",
     "EmailVerification",
     "ErrorCode",

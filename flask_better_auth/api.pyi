@@ -166,6 +166,89 @@ class API:
         """Create a user from the server, without a session; additional fields stand beside the others or in
         ``data``."""
     @overload
+    def delete_user(
+        self,
+        *,
+        callback_url: str = ...,
+        password: str = ...,
+        token: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Delete the caller: by their password, by a session that was opened lately, or by the token in a mail;
+        where mails are configured, send one unless it brings that token."""
+    @overload
+    def delete_user(
+        self,
+        *,
+        callback_url: str = ...,
+        password: str = ...,
+        token: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Delete the caller: by their password, by a session that was opened lately, or by the token in a mail;
+        where mails are configured, send one unless it brings that token."""
+    @overload
+    def delete_user(
+        self,
+        *,
+        callback_url: str = ...,
+        password: str = ...,
+        token: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Delete the caller: by their password, by a session that was opened lately, or by the token in a mail;
+        where mails are configured, send one unless it brings that token."""
+    @overload
+    def delete_user_callback(
+        self,
+        *,
+        token: str = ...,
+        callback_url: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Delete the caller by the link in the mail. It needs their session too: whoever looks into mails and
+        follows links deletes nobody (SECURITY H10)."""
+    @overload
+    def delete_user_callback(
+        self,
+        *,
+        token: str = ...,
+        callback_url: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Delete the caller by the link in the mail. It needs their session too: whoever looks into mails and
+        follows links deletes nobody (SECURITY H10)."""
+    @overload
+    def delete_user_callback(
+        self,
+        *,
+        token: str = ...,
+        callback_url: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Delete the caller by the link in the mail. It needs their session too: whoever looks into mails and
+        follows links deletes nobody (SECURITY H10)."""
+    @overload
     def error(
         self,
         *,
@@ -297,6 +380,21 @@ class API:
         return_status: bool = ...,
     ) -> Any:
         """List the caller's live sessions, oldest first; for the server, those of ``user_id``."""
+    @overload
+    def list_user_accounts(
+        self, *, headers: _Headers = ..., session: _Session = ..., as_response: Literal[False] = ...
+    ) -> list[dict[str, Any]]:
+        """List the caller's ways of signing in, oldest first, without what they hold (SECURITY J12)."""
+    @overload
+    def list_user_accounts(
+        self, *, headers: _Headers = ..., session: _Session = ..., as_response: Literal[True]
+    ) -> Response:
+        """List the caller's ways of signing in, oldest first, without what they hold (SECURITY J12)."""
+    @overload
+    def list_user_accounts(
+        self, *, headers: _Headers = ..., session: _Session = ..., return_headers: bool = ..., return_status: bool = ...
+    ) -> Any:
+        """List the caller's ways of signing in, oldest first, without what they hold (SECURITY J12)."""
     @overload
     def ok(
         self, *, headers: _Headers = ..., session: _Session = ..., as_response: Literal[False] = ...
@@ -770,6 +868,40 @@ class API:
         **columns: Any,
     ) -> Any:
         """Create a user with an e-mail address and a password, and sign them in."""
+    @overload
+    def unlink_account(
+        self,
+        *,
+        account_id: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Take one of the caller's ways of signing in away, by the ``id`` that ``list_user_accounts`` shows."""
+    @overload
+    def unlink_account(
+        self,
+        *,
+        account_id: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Take one of the caller's ways of signing in away, by the ``id`` that ``list_user_accounts`` shows."""
+    @overload
+    def unlink_account(
+        self,
+        *,
+        account_id: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Take one of the caller's ways of signing in away, by the ``id`` that ``list_user_accounts`` shows."""
     @overload
     def update_session(
         self,

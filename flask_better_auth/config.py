@@ -141,16 +141,50 @@ class ChangeEmail:
 
 
 @dataclass(frozen=True)
+class DeleteUser:
+    """Users deleting themselves (reference option ``user.deleteUser``).
+
+    Args:
+        enabled: the endpoints answer.
+        send_delete_account_verification: called with ``user``, ``url`` and ``token``; the link in the mail then has to
+            be followed, whatever else was proven.
+        delete_token_expires_in: how long the link works.
+        before_delete: called with ``user`` before anything is deleted; an exception stops it, and an ``APIError`` is
+            the answer. Of two requests at once both call it, and one deletes.
+        after_delete: called with ``user`` after the commit.
+    """
+
+    enabled: bool = False
+    send_delete_account_verification: Callable[..., object] | None = None
+    delete_token_expires_in: timedelta = timedelta(days=1)
+    before_delete: Callable[..., object] | None = None
+    after_delete: Callable[..., object] | None = None
+
+
+@dataclass(frozen=True)
 class UserOptions(_Section):
     """The user table (reference option ``user``).
 
     Args:
         additional_fields: further columns, name -> ``AdditionalField`` or a dict of its arguments.
         change_email: see ``ChangeEmail``.
+        delete_user: see ``DeleteUser``.
     """
 
     additional_fields: AdditionalFields = field(default_factory=dict)
     change_email: ChangeEmail = field(default_factory=ChangeEmail)
+    delete_user: DeleteUser = field(default_factory=DeleteUser)
+
+
+@dataclass(frozen=True)
+class AccountLinking:
+    """The ways of signing in that a user has (reference option ``account.accountLinking``).
+
+    Args:
+        allow_unlinking_all: the last one may be unlinked too; nothing then signs the user in again.
+    """
+
+    allow_unlinking_all: bool = False
 
 
 @dataclass(frozen=True)
@@ -159,9 +193,11 @@ class AccountOptions(_Section):
 
     Args:
         additional_fields: further columns.
+        account_linking: see ``AccountLinking``.
     """
 
     additional_fields: AdditionalFields = field(default_factory=dict)
+    account_linking: AccountLinking = field(default_factory=AccountLinking)
 
 
 @dataclass(frozen=True)

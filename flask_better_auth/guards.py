@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ _TARGETS: tuple[tuple[str, ErrorCode], ...] = (
     ("error_callback_url", CoreErrors.INVALID_ERROR_CALLBACK_URL),
     ("new_user_callback_url", CoreErrors.INVALID_NEW_USER_CALLBACK_URL),
 )
+#: Where browsers say that nobody has opened a link yet.
+_PURPOSES = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 
 
 def session(call: Call) -> None:
@@ -104,6 +107,18 @@ def callback_url(call: Call) -> None:
         return
     if not urls.is_trusted_target(target, call.state.trusted_origins(call.request)):
         raise APIError(CoreErrors.INVALID_CALLBACK_URL)
+
+
+def opened(call: Call) -> None:
+    """Require that a link that does something was opened by somebody: browsers fetch some on suspicion (SECURITY H10).
+
+    Raises:
+        APIError: ``PREFETCH_NOT_ALLOWED``.
+    """
+    headers = call.request.headers
+    purposes = {word for name in _PURPOSES for word in re.findall(r"[a-z]+", headers.get(name, "").lower())}
+    if call.config.hardening and purposes & {"prefetch", "prerender", "preview"}:
+        raise APIError(CoreErrors.PREFETCH_NOT_ALLOWED)
 
 
 def _is_empty(value: Any) -> bool:

@@ -42,6 +42,8 @@ _GUARDED: dict[Guard, tuple[ErrorCode, ...]] = {
     guards.session: (CoreErrors.UNAUTHORIZED,),
     guards.sensitive_session: (CoreErrors.UNAUTHORIZED,),
     guards.fresh_session: (CoreErrors.UNAUTHORIZED, CoreErrors.SESSION_NOT_FRESH),
+    guards.callback_url: (CoreErrors.INVALID_CALLBACK_URL,),
+    guards.opened: (CoreErrors.PREFETCH_NOT_ALLOWED,),
     guards.form_csrf: (CoreErrors.CROSS_SITE_NAVIGATION_LOGIN_BLOCKED,),
 }
 

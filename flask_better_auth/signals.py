@@ -8,6 +8,8 @@ _signals = Namespace()
 
 #: A user was created. Keyword: ``user``, a dict.
 user_signed_up = _signals.signal("user-signed-up")
+#: A user was deleted, with all that was theirs. Keyword: ``user``, a dict.
+user_deleted = _signals.signal("user-deleted")
 #: A session was made for a user. Keywords: ``user`` and ``session``, dicts without secrets, and ``method``, for example
 #: ``"credential"``.
 user_signed_in = _signals.signal("user-signed-in")

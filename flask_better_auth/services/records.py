@@ -347,8 +347,8 @@ def create(
     record = Record((name, values.get(name)) for name in spec.columns)
     session = _unit_of(call)
     if insert is not None:
-        if given is not None:
-            lock(call, given[0], given[1])
+        if given is not None and not lock(call, given[0], **given[1]):
+            raise Outdated
         insert(record)
     elif given is None:
         session.execute(call.state.once(_insert(table, None, ())), [dict(record)])
@@ -403,7 +403,7 @@ def update(
     return changed
 
 
-def lock(call: Call, table: str, holding: Mapping[str, Any]) -> None:
+def lock(call: Call, table: str, **holding: Any) -> bool:
     """Let nobody else lock or change a row until the unit ends: by a write of nothing, which every database knows.
 
     Args:
@@ -411,13 +411,12 @@ def lock(call: Call, table: str, holding: Mapping[str, Any]) -> None:
         table: one of our tables.
         holding: what its columns must hold, the identifier among them.
 
-    Raises:
-        Outdated: there is no such row.
+    Returns:
+        Whether there is such a row.
     """
     spec = call.state.tables[table]
     same = (spec.columns[name] == value for name, value in holding.items())
-    if not _changes_one(call, sql_update(spec.model).where(*same).values(updated_at=spec.columns["updated_at"])):
-        raise Outdated
+    return _changes_one(call, sql_update(spec.model).where(*same).values(updated_at=spec.columns["updated_at"]))
 
 
 def _changes_one(call: Call, statement: Any) -> bool:

@@ -14,7 +14,7 @@ from ..context import AuthState, Call, Record
 from ..crypto import random_string
 from ..errors import APIError, CoreErrors
 from ..plugin import Column
-from . import accounts, fields, records, verifications
+from . import accounts, fields, records, sessions, verifications
 
 
 @cache
@@ -116,6 +116,37 @@ def update(call: Call, user: Record, data: Mapping[str, Any], *given: Any) -> Re
         state, shown, previous = call.state, call.state.tables["user"].shown(changed), user.email
         records.after_commit(call, lambda: signals.email_changed.send(state.app, user=shown, previous=previous))
     return changed
+
+
+def delete(call: Call, user: Record, account: Record | None = None) -> None:
+    """Delete a user that was read before, and all that is theirs.
+
+    Locks are taken in the order in which other writes take them: verification, account, user, session.
+
+    Args:
+        call: with an open unit. The session by which it was allowed, if it is one of the user's own, must not have
+            ended meanwhile (SECURITY H11).
+        user: who goes.
+        account: the credential account with the password that allowed it, which must not have changed.
+
+    Raises:
+        APIError: ``UNAUTHORIZED``; ``FAILED_TO_DELETE_USER`` if they are gone already, or if a hook cancelled it.
+        Outdated: the password has changed.
+    """
+    for kind in (verifications.RESET_PASSWORD, verifications.DELETE_ACCOUNT):
+        verifications.revoke(call, kind, user.id)
+    if account is not None:
+        accounts.hold(call, account)
+    records.delete_all(call, "account", call.state.tables["account"].columns["user_id"] == user.id)
+    records.lock(call, "user", id=user.id)
+    if call.user is not None and call.user.id == user.id:
+        sessions.revoke_own(call)
+    else:
+        sessions.revoke_all(call, user_id=user.id)
+    if not records.delete(call, "user", user):
+        raise APIError(CoreErrors.FAILED_TO_DELETE_USER)
+    state, shown = call.state, call.state.tables["user"].shown(user)
+    records.after_commit(call, lambda: signals.user_deleted.send(state.app, user=shown))
 
 
 def _refusal(call: Call, error: IntegrityError) -> Exception:

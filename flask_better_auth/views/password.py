@@ -42,24 +42,12 @@ def change_password(call: Call) -> Reply:
     user, body, passwords = call.signed_in[1], call.body, call.state.passwords
     passwords.check_length(body["new_password"])
     for _ in range(2):  # once more, if the stored hash changes meanwhile: it may be of the same password, made anew
-        account = _verified(call, user, body["current_password"])
+        account = accounts.verified(call, user, body["current_password"])
         session = _change(call, account, passwords.hash(body["new_password"]))
         if session is not None:
             token = session.token if body.get("revoke_other_sessions") else None
             return Reply({"token": token, "user": user})
     raise APIError(CoreErrors.INVALID_PASSWORD)
-
-
-def _verified(call: Call, user: Record, password: str) -> Record:
-    """The credential account of the user, if the password is right."""
-    call.state.passwords.check_bound(password)
-    account = accounts.credential(call, user)
-    if account is None or not account.password:
-        raise APIError(CoreErrors.CREDENTIAL_ACCOUNT_NOT_FOUND)
-    with attempts.counted(call, user):
-        if not call.state.passwords.verify(account.password, password):
-            raise APIError(CoreErrors.INVALID_PASSWORD)
-    return account
 
 
 def _change(call: Call, account: Record, password_hash: str) -> Record | None:
@@ -68,13 +56,13 @@ def _change(call: Call, account: Record, password_hash: str) -> Record | None:
     remember = sessions.is_remembered(call)
     with records.unit(call):
         changed = accounts.change_password(call, user, account, password_hash)
-        sessions.hold(call)
-        if not changed:
-            return None
-        if not call.body.get("revoke_other_sessions"):
-            return session
-        # after the change, which lets no sign-in with the old password through any more (SECURITY S12)
-        sessions.revoke_all(call, user_id=user.id)
+        if not changed or not call.body.get("revoke_other_sessions"):
+            sessions.hold(call)
+            return session if changed else None
+        # after the change, which lets no sign-in with the old password through any more (SECURITY S12), and in the
+        # order of other writes: the new session locks the user, too
+        records.lock(call, "user", id=user.id)
+        sessions.revoke_own(call)
         session = sessions.create(call, user, remember=remember)
     call.set_session(session, user, remember=remember)
     return session

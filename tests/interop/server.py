@@ -36,11 +36,6 @@ HERE = Path(__file__).resolve().parent
 PROFILES = Path(os.environ.get("PROFILES") or HERE.parents[2] / "shared" / "conformance" / "profiles.json")
 SECRET = "conformance-secret-0123456789-abcdefghijklmnop"
 PLUGINS = {"bearer": Bearer, "username": Username}
-#: Options of the profiles that speak of endpoints the extension does not have; it refuses any other it does not know.
-WITHOUT_EFFECT = {
-    "delete_user",
-}
-
 #: What the outbox shows of a message.
 SHOWN = ("url", "token", "new_email", "id")
 #: Kinds whose callbacks get ``{user}`` in the reference, and not the user itself.
@@ -112,8 +107,7 @@ def options_of(profile: dict[str, Any], outbox: list[dict[str, Any]], base: str)
 
     def convert(value: Any) -> Any:
         if isinstance(value, dict):
-            named = {python_name(key): convert(item) for key, item in value.items()}
-            return {key: item for key, item in named.items() if key not in WITHOUT_EFFECT}
+            return {python_name(key): convert(item) for key, item in value.items()}
         if isinstance(value, list):
             return [convert(item) for item in value]
         if isinstance(value, str) and value.startswith("$send:"):

@@ -27,11 +27,16 @@ ONE = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, "pool_timeout"
 OPTIONS: dict[str, Any] = {
     "email_and_password": {"send_reset_password": lambda **message: None},
     "email_verification": {"send_verification_email": lambda **message: None},
-    "user": {"change_email": {"enabled": True}},
     "session": {"additional_fields": {"theme": {"required": False}}},
+    "user": {
+        "change_email": {"enabled": True},
+        "delete_user": {"enabled": True, "send_delete_account_verification": lambda **message: None},
+    },
 }
 #: The token of a second session of Ada's.
 OTHER = "another-session-of-the-same-user"
+#: An account of hers beside the password, and the secret of a link to delete herself.
+LINKED, DELETION = "linked", "the-secret-of-another-link"
 #: The secret of a link to set a new password, and what stands for the token that proves Ada's address.
 RESET, VERIFY = "the-secret-of-a-link", "$verify"
 CREDENTIALS = {"email": "ada@example.com", "password": PASSWORD}
@@ -71,8 +76,12 @@ CASES = {
     "send_verification_email": Case({"email": "ada@example.com"}),
     "verify_email": Case(query={"token": VERIFY}, writes=True),
     "change_email": Case({"new_email": "new@example.com"}),
+    "list_user_accounts": Case(),
+    "unlink_account": Case({"account_id": LINKED}, writes=True),
+    "delete_user": Case({"password": PASSWORD}, writes=True),
     "cleanup": Case(),
     "sign_out": Case(writes=True),
+    "delete_user_callback": Case(query={"token": DELETION}, writes=True),
 }
 #: The same endpoints where there is nothing to write.
 IDLE = {
@@ -88,6 +97,9 @@ IDLE = {
     "reset_password": Case({"token": "unknown", "new_password": PASSWORD}, status=400),
     "verify_email": Case(query={"token": "unknown"}, status=401),
     "change_email": Case({"new_email": "ada@example.com"}, status=400),
+    "unlink_account": Case({"account_id": "unknown"}, status=400),
+    "delete_user": Case({"password": "wrong password"}, status=400),
+    "delete_user_callback": Case(query={"token": "unknown"}, status=404),
 }
 #: Those that have no route.
 SERVER_ONLY = {endpoint.name for routes in views.CORE for endpoint in routes if endpoint.path is None}
@@ -135,10 +147,11 @@ def held(site: Site) -> int:
 
 
 def ready(browser: Browser) -> None:
-    """Give Ada back what the last case may have taken: her session, a second one, and links to follow."""
+    """Give Ada back what the last case may have taken: herself, her session, a second one, a second account,
+    and links to follow."""
     site = browser.site
-    if browser.session() is None:
-        assert browser.post("/sign-in/email", CREDENTIALS).status_code == 200
+    if browser.session() is None and browser.post("/sign-in/email", CREDENTIALS).status_code != 200:
+        assert browser.post("/sign-up/email", {**CREDENTIALS, "name": "Ada"}).status_code == 200
     expires_at = clock.now() + timedelta(days=1)
     auth, db = site.auth, site.db
     with site.app.app_context():
@@ -147,9 +160,11 @@ def ready(browser: Browser) -> None:
         site.app.config["VERIFY"] = email_token(site, user.id, "ada@example.com")
         if not db.session.scalars(select(auth.Session).filter_by(token=OTHER)).all():
             db.session.add(auth.Session(user_id=user.id, token=OTHER, expires_at=expires_at))
-        link = f"reset-password:{RESET}"
-        if not db.session.scalars(select(auth.Verification).filter_by(identifier=link)).all():
-            db.session.add(auth.Verification(identifier=link, value=user.id, expires_at=expires_at))
+        if db.session.get(auth.Account, LINKED) is None:
+            db.session.add(auth.Account(id=LINKED, user_id=user.id, provider_id="github", account_id="1"))
+        for link in (f"reset-password:{RESET}", f"delete-account-{DELETION}"):
+            if not db.session.scalars(select(auth.Verification).filter_by(identifier=link)).all():
+                db.session.add(auth.Verification(identifier=link, value=user.id, expires_at=expires_at))
         db.session.commit()
 
 
@@ -189,11 +204,11 @@ def holding(browser: Browser, act: Callable[[], Any]) -> Any:
     site = browser.site
 
     def view() -> Any:
-        users = site.db.session.scalars(select(site.auth.User)).all()
+        emails = site.db.session.scalars(select(site.auth.User.email)).all()
         assert held(site) == 1
         result = act()
         assert held(site) == 1
-        assert "ada@example.com" in [user.email for user in users]
+        assert "ada@example.com" in emails
         return result
 
     result = in_a_view(browser, view)
