@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias, overload
+from uuid import UUID
 
 from flask import Response
 from sqlalchemy.orm import Session, scoped_session
@@ -241,19 +242,29 @@ class API:
         it."""
     @overload
     def list_sessions(
-        self, *, user_id: str = ..., headers: _Headers = ..., session: _Session = ..., as_response: Literal[False] = ...
+        self,
+        *,
+        user_id: str | int | UUID = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
     ) -> list[dict[str, Any]]:
         """List the caller's live sessions, oldest first; for the server, those of ``user_id``."""
     @overload
     def list_sessions(
-        self, *, user_id: str = ..., headers: _Headers = ..., session: _Session = ..., as_response: Literal[True]
+        self,
+        *,
+        user_id: str | int | UUID = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
     ) -> Response:
         """List the caller's live sessions, oldest first; for the server, those of ``user_id``."""
     @overload
     def list_sessions(
         self,
         *,
-        user_id: str = ...,
+        user_id: str | int | UUID = ...,
         headers: _Headers = ...,
         session: _Session = ...,
         return_headers: bool = ...,
@@ -341,7 +352,7 @@ class API:
         self,
         *,
         token: str = ...,
-        session_id: str = ...,
+        session_id: str | int | UUID = ...,
         body: _Fields = ...,
         headers: _Headers = ...,
         session: _Session = ...,
@@ -353,7 +364,7 @@ class API:
         self,
         *,
         token: str = ...,
-        session_id: str = ...,
+        session_id: str | int | UUID = ...,
         body: _Fields = ...,
         headers: _Headers = ...,
         session: _Session = ...,
@@ -365,7 +376,7 @@ class API:
         self,
         *,
         token: str = ...,
-        session_id: str = ...,
+        session_id: str | int | UUID = ...,
         body: _Fields = ...,
         headers: _Headers = ...,
         session: _Session = ...,
@@ -377,7 +388,7 @@ class API:
     def revoke_sessions(
         self,
         *,
-        user_id: str = ...,
+        user_id: str | int | UUID = ...,
         body: _Fields = ...,
         headers: _Headers = ...,
         session: _Session = ...,
@@ -388,7 +399,7 @@ class API:
     def revoke_sessions(
         self,
         *,
-        user_id: str = ...,
+        user_id: str | int | UUID = ...,
         body: _Fields = ...,
         headers: _Headers = ...,
         session: _Session = ...,
@@ -399,7 +410,7 @@ class API:
     def revoke_sessions(
         self,
         *,
-        user_id: str = ...,
+        user_id: str | int | UUID = ...,
         body: _Fields = ...,
         headers: _Headers = ...,
         session: _Session = ...,
@@ -659,7 +670,7 @@ class API:
         *,
         name: str = ...,
         image: str | None = ...,
-        user_id: str = ...,
+        user_id: str | int | UUID = ...,
         data: Mapping[str, Any] = ...,
         body: _Fields = ...,
         headers: _Headers = ...,
@@ -674,7 +685,7 @@ class API:
         *,
         name: str = ...,
         image: str | None = ...,
-        user_id: str = ...,
+        user_id: str | int | UUID = ...,
         data: Mapping[str, Any] = ...,
         body: _Fields = ...,
         headers: _Headers = ...,
@@ -689,7 +700,7 @@ class API:
         *,
         name: str = ...,
         image: str | None = ...,
-        user_id: str = ...,
+        user_id: str | int | UUID = ...,
         data: Mapping[str, Any] = ...,
         body: _Fields = ...,
         headers: _Headers = ...,

@@ -183,6 +183,23 @@ class IpAddress:
     ipv6_subnet: int = 64
 
 
+#: How identifiers are made; see ``Database``.
+GenerateId = Literal["serial", "uuid", False] | Callable[..., str] | None
+
+
+@dataclass(frozen=True)
+class Database:
+    """How rows are stored (reference ``advanced.database``).
+
+    Args:
+        generate_id: who makes identifiers: by default random texts of 32 characters; ``"uuid"`` UUIDs of version 4
+            (PostgreSQL: in columns of that type), ``"serial"`` integers that the database counts, ``False`` the
+            database by a default of its own, or a function, called with ``model="user"``. Clients see texts.
+    """
+
+    generate_id: GenerateId = None
+
+
 @dataclass(frozen=True)
 class Advanced(_Section):
     """Low-level settings (reference option ``advanced``).
@@ -198,6 +215,7 @@ class Advanced(_Section):
         disable_origin_check: no check of callback URLs, and none of origins either; or a list of paths to exempt.
         skip_trailing_slashes: routes answer with a slash at the end too.
         ip_address: see ``IpAddress``.
+        database: see ``Database``.
     """
 
     use_secure_cookies: bool | None = None
@@ -209,6 +227,7 @@ class Advanced(_Section):
     disable_origin_check: bool | tuple[str, ...] = False
     skip_trailing_slashes: bool = False
     ip_address: IpAddress = field(default_factory=IpAddress)
+    database: Database = field(default_factory=Database)
 
 
 @dataclass(frozen=True)

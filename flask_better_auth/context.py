@@ -53,15 +53,30 @@ class Table:
     returned: tuple[str, ...]
     #: What columns hold that are not mentioned where a row is created.
     defaults: Mapping[str, Callable[[], Any]]
+    #: Makes an identifier; nothing, where the database does.
+    new_id: Callable[[], str] | None
+    #: The identifiers that the database keeps as something else than text, which they are everywhere here.
+    texts: Mapping[str, models.AsText]
 
     @classmethod
     def of(cls, model: type[Any]) -> Table:
         """Read it off a mapped class."""
-        return cls(model, models.statement_columns(model), models.returned_columns(model), models.defaults(model))
+        shown, defaults = models.returned_columns(model), models.defaults(model)
+        new_id, texts = models.maker_of_ids(model), models.texts(model)
+        return cls(model, models.statement_columns(model), shown, defaults, new_id, texts)
 
     def record(self, row: Iterable[Any]) -> Record:
         """A row whose values stand in the order of ``columns``."""
         return Record(zip(self.columns, row, strict=True))
+
+    def record_of(self, instance: Any) -> Record:
+        """The row of an instance of ``model``."""
+        values = ((name, getattr(instance, name)) for name in self.columns)
+        return Record((name, str(v) if name in self.texts and v is not None else v) for name, v in values)
+
+    def native(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A row as ``model`` takes it."""
+        return {name: self.texts[name].read(v) if name in self.texts else v for name, v in row.items()}
 
     def shown(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """What of a row may leave the server."""

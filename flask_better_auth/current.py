@@ -56,7 +56,7 @@ def _load() -> tuple[Any, Record | None]:
             for *columns, user in reader.execute(state.once(_statement), {"token": token}).all():
                 instances[:] = [user]
                 session = state.tables["session"].record(columns)
-                yield session, Record((name, getattr(user, name)) for name in state.tables["user"].columns)
+                yield session, state.tables["user"].record_of(user)
 
     try:
         signed_in = sessions.load(call, find=find)

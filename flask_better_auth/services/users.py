@@ -122,7 +122,13 @@ def _refusal(call: Call, error: IntegrityError) -> Exception:
 
 def synthetic(call: Call, data: Mapping[str, Any]) -> Record:
     """A user that does not exist, in the shape of one that was just created (reference: anti-enumeration)."""
-    now = clock.now()
-    made = {"id": random_string(), "email_verified": False, "created_at": now, "updated_at": now, **data}
+    now, spec = clock.now(), call.state.tables["user"]
+    made = {"email_verified": False, "created_at": now, "updated_at": now, **data}
+    if spec.new_id is not None:
+        made["id"] = spec.new_id()
     made = fields.with_defaults(call, "user", made)
-    return Record((name, made.get(name)) for name in call.state.tables["user"].columns)
+    user = Record((name, made.get(name)) for name in spec.columns)
+    if spec.new_id is None:
+        # counted like that of any new user: the gap, or its absence, would tell (SECURITY E)
+        user["id"] = records.next_id(call, "user", Record({**user, "email": f"{random_string()}@invalid"}))
+    return user

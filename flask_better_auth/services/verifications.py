@@ -85,7 +85,7 @@ def consume(call: Call, kind: Kind[T], subject: str) -> T | None:
 def _proven(call: Call, kind: Kind[T], subject: str, found: list[Record]) -> T | None:
     # some databases compare without regard to case or trailing spaces
     exact = [row for row in found if row.identifier in _identifiers(call, kind, subject)]
-    newest = max(exact, key=lambda row: (row.created_at, row.id), default=None)
+    newest = max(exact, key=lambda row: (row.created_at, len(row.id), row.id), default=None)
     if newest is None or newest.expires_at <= clock.now():
         return None
     try:
