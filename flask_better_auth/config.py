@@ -313,11 +313,51 @@ class OnAPIError(_Section):
 
 
 @dataclass(frozen=True)
+class VersionedSecret:
+    """One of the secrets of an application that changes them; see ``AuthConfig.secrets``."""
+
+    version: int
+    value: str = field(repr=False)
+
+
+def _versioned(value: Any, where: str) -> tuple[VersionedSecret, ...]:
+    """Secrets as a text, or as a list of pairs, dicts or objects.
+
+    Raises:
+        ConfigError: they are no such thing; the message holds none of them.
+    """
+    if isinstance(value, str):
+        value = [part.strip().split(":", 1) for part in value.split(",")]
+    try:
+        made = tuple(map(_versioned_secret, value))
+    except (TypeError, ValueError, KeyError):
+        raise ConfigError(f"{where} must be like 2:abc,1:def, versions from 0 on and their secrets") from None
+    versions = [each.version for each in made]
+    if len(set(versions)) < len(versions) or versions[:1] != sorted(versions)[-1:]:
+        # the first one encrypts: one that was retired must not come back by a slip (SECURITY G18)
+        raise ConfigError(f"{where} must begin with the highest version, and have each once, not {versions}")
+    return made
+
+
+def _versioned_secret(item: Any) -> VersionedSecret:
+    if isinstance(item, VersionedSecret):
+        return item
+    version, value = (item["version"], item["value"]) if isinstance(item, Mapping) else item
+    number = int(str(version))
+    if number < 0 or not isinstance(value, str) or not value:
+        raise ValueError
+    return VersionedSecret(number, value)
+
+
+@dataclass(frozen=True)
 class AuthConfig:
     """All of it. A field is a constructor argument and, in capitals behind ``BETTER_AUTH_``, a configuration key.
 
     Args:
-        secret: signs cookies and derives keys; falls back to ``SECRET_KEY``. At least 32 characters.
+        secret: signs cookies and encrypts what is stored; falls back to ``SECRET_KEY``. At least 32 characters.
+        secrets: in place of it, or beside it for what it has encrypted: secrets with versions, the current one first,
+            for example ``2:abc,1:def``. The others only read what is stored, as long as they are in the list.
+        accept_rotated_cookies: cookies that one of the other secrets has signed keep their users signed in.
         url: the public origin, optionally with a path prefix, for example ``https://app.example.com``.
         base_path: where the routes are mounted.
         allowed_hosts: without ``url``: the hosts whose requests are answered, with their port unless it is the scheme's
@@ -340,6 +380,8 @@ class AuthConfig:
     """
 
     secret: str = field(default="", repr=False)
+    secrets: tuple[VersionedSecret, ...] = ()
+    accept_rotated_cookies: bool = False
     url: str | None = None
     base_path: str = "/api/auth"
     allowed_hosts: tuple[str, ...] = ()
@@ -393,7 +435,9 @@ def build(
         values[name] = value
     for default in defaults:
         _fill_in(values, default)
-    values.setdefault("secret", settings.get("SECRET_KEY") or "")
+    if not values.get("secrets"):
+        values.setdefault("secret", settings.get("SECRET_KEY") or "")
+    values.setdefault("secret", "")
     if isinstance(values["secret"], bytes):
         values["secret"] = values["secret"].decode("latin-1")
     config: AuthConfig = section(AuthConfig, values, "BetterAuth")
@@ -501,6 +545,8 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return as_limit(value, where)
     if is_dataclass(hint):
         return section(typing.cast(type, hint), value, where)
+    if hint == tuple[VersionedSecret, ...]:
+        return _versioned(value, where)
     if origin is tuple:
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",") if part.strip()]

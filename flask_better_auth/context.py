@@ -103,6 +103,7 @@ class AuthState:
         self.tables = {name: Table.of(model) for name, model in mapped.items()}
         relaxed = app.debug or app.testing
         self.cookies = CookieJar(config, production=not relaxed)
+        self.secrets = self.cookies.secrets
         self.passwords = Passwords(config, relaxed=relaxed)
         self.registry: Registry
         self.limits: RateLimits

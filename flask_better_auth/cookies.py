@@ -44,12 +44,13 @@ class CookieJar:
     """The cookies of one application: what each is called, and how its value is signed.
 
     Args:
-        config: names, attributes and the secret.
+        config: names, attributes and the secrets.
         production: neither debug nor testing; without a base URL that tells, cookies are ``Secure`` then.
     """
 
     def __init__(self, config: AuthConfig, *, production: bool) -> None:
-        self._secret = config.secret
+        versions = {each.version: each.value for each in config.secrets}
+        self.secrets = crypto.Secrets(config.secret, versions, accept_rotated=config.accept_rotated_cookies)
         self._config = config.advanced
         self._host = urlsplit(config.url).hostname if config.url else None
         self._secure = self._wants_secure(config, production)
@@ -97,7 +98,7 @@ class CookieJar:
 
     def signed(self, value: str) -> str:
         """``value`` with its signature, percent-encoded for the cookie header."""
-        return quote(f"{value}.{crypto.sign(self._secret, value)}", safe=_PLAIN)
+        return quote(f"{value}.{self.secrets.sign(value)}", safe=_PLAIN)
 
     def read(self, cookies: Mapping[str, str], cookie: Cookie) -> str | None:
         """The value of a signed cookie; a missing, damaged or foreign signature counts as no cookie."""
@@ -113,7 +114,7 @@ class CookieJar:
             return None
         if len(signature) != 44:
             return None
-        return value if crypto.verify(self._secret, value, signature) else None
+        return value if self.secrets.verify(value, signature) else None
 
 
 class SetCookies:

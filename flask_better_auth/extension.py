@@ -218,15 +218,17 @@ class BoundAuth:
 
 
 def _check_secret(app: Flask, config: AuthConfig) -> None:
-    secret = config.secret
-    if not secret:
-        raise ConfigError("set BETTER_AUTH_SECRET or SECRET_KEY; `flask better-auth secret` makes one")
-    weak = len(secret) < _SECRET_LENGTH or secret in _KNOWN_SECRETS or len(set(secret)) < 8
-    if weak and not (app.debug or app.testing):
-        raise ConfigError(
-            "BETTER_AUTH_SECRET (or SECRET_KEY) must be at least 32 characters that nobody can guess; "
-            "`flask better-auth secret` makes one"
-        )
+    named = {f"version {each.version} of BETTER_AUTH_SECRETS": each.value for each in config.secrets}
+    if config.secret or not named:
+        named["BETTER_AUTH_SECRET (or SECRET_KEY)"] = config.secret
+    for name, secret in named.items():
+        if not secret:
+            raise ConfigError("set BETTER_AUTH_SECRET or SECRET_KEY; `flask better-auth secret` makes one")
+        weak = len(secret) < _SECRET_LENGTH or secret in _KNOWN_SECRETS or len(set(secret)) < 8
+        if weak and not (app.debug or app.testing):
+            raise ConfigError(
+                f"{name} must be at least 32 characters that nobody can guess; `flask better-auth secret` makes one"
+            )
 
 
 def _check_urls(config: AuthConfig) -> None:
