@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import logging
 import math
 import types
 import typing
@@ -77,6 +78,11 @@ class EmailAndPassword(_Section):
         send_reset_password: called with ``user``, ``url`` and ``token``; without it a reset is refused.
         reset_password_token_expires_in: how long the link works.
         on_existing_user_sign_up: called with ``user`` when the answer hides that the address was taken.
+        is_compromised: called with a password that is to be set, for example to look it up at Have I Been Pwned; if it
+            returns true, the password is refused. If it fails, the password is taken, which is logged and told by the
+            signal ``password_check_failed``.
+        refuse_common_passwords: refuse the 30,000 most common ones too, by the list of ``zxcvbn`` (extra
+            ``common-passwords``).
     """
 
     enabled: bool = True
@@ -87,6 +93,8 @@ class EmailAndPassword(_Section):
     send_reset_password: Callable[..., object] | None = None
     reset_password_token_expires_in: timedelta = timedelta(hours=1)
     on_existing_user_sign_up: Callable[..., object] | None = None
+    is_compromised: Callable[[str], object] | None = None
+    refuse_common_passwords: bool = False
 
 
 @dataclass(frozen=True)
@@ -370,9 +378,13 @@ class AuthConfig:
         bind_key: the Flask-SQLAlchemy bind of the tables, where there is no ``user_model`` that has one.
         table_prefix: put in front of the name of every table.
         naming: how columns are called: ``"snake_case"``, or ``"camelCase"`` as a TypeScript server made them.
-        password_hash: ``"argon2id"``, ``"scrypt"`` (readable by a TypeScript server on the same database) or an
-            ``argon2.PasswordHasher``.
+        password_hash: ``"argon2id"``, ``"scrypt"`` (readable by a TypeScript server on the same database), an
+            ``argon2.PasswordHasher``, or an object or dict with the functions ``hash`` (password -> stored text) and
+            ``verify`` (stored text, password -> bool), which then has to read every stored text.
+        flask_security_salt: the ``SECURITY_PASSWORD_SALT`` with which Flask-Security made the passwords in the table.
         login_url: where ``login_required`` sends browsers.
+        logger: where failures are told, a ``logging.Logger``; by default the child ``better_auth`` of the application's
+            own, ``logging.getLogger("<name of the application>.better_auth")``, whose level and handlers are yours.
         hardening: refusals beyond the reference that a client can see.
         additions: answers beyond the reference, for example a ``code`` in a 429.
         email_and_password: see ``EmailAndPassword``; likewise ``user``, ``session``, ``account``, ``verification``,
@@ -394,7 +406,9 @@ class AuthConfig:
     table_prefix: str = ""
     naming: Literal["snake_case", "camelCase"] = "snake_case"
     password_hash: Any = None
+    flask_security_salt: str = field(default="", repr=False)
     login_url: str | None = None
+    logger: logging.Logger | None = None
     hardening: bool = True
     additions: bool = True
     email_and_password: EmailAndPassword = field(default_factory=EmailAndPassword)

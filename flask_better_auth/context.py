@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from logging import Logger
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask, Request
@@ -14,7 +15,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import Headers
 
-from . import models, urls
+from . import models, signals, urls
 from .config import AdditionalFields, AuthConfig
 from .cookies import CookieJar, SetCookies
 from .errors import APIError, CoreErrors
@@ -104,7 +105,7 @@ class AuthState:
         relaxed = app.debug or app.testing
         self.cookies = CookieJar(config, production=not relaxed)
         self.secrets = self.cookies.secrets
-        self.passwords = Passwords(config, relaxed=relaxed)
+        self.passwords = Passwords(config, relaxed=relaxed, on_failure=self._password_check_failed)
         self.registry: Registry
         self.limits: RateLimits
         #: Engines that read without a transaction, by the engine of the application that each of them stands for.
@@ -130,6 +131,18 @@ class AuthState:
         """The settings of the plugin whose options are of this class."""
         found: T = self._options[cls]
         return found
+
+    @property
+    def logger(self) -> Logger:
+        """Where failures are told: a child of the application's own logger, unless it named another."""
+        return self.config.logger or self.app.logger.getChild("better_auth")
+
+    def _password_check_failed(self, error: Exception) -> None:
+        self.logger.error("better-auth: is_compromised failed, the password was taken", exc_info=error)
+        try:
+            signals.password_check_failed.send(self.app, error=error)
+        except Exception:
+            self.logger.exception("better-auth: a receiver of password_check_failed failed")
 
     def base_url(self, request: Request) -> str:
         """Where the routes are to be found from outside, without a slash at the end.
@@ -338,4 +351,4 @@ class Call:
         try:
             work()
         except Exception:
-            self.state.app.logger.exception("better-auth: work after %s failed", self.endpoint)
+            self.state.logger.exception("better-auth: work after %s failed", self.endpoint)

@@ -109,7 +109,7 @@ class BetterAuth:
         app.context_processor(lambda: {"current_user": current_user})
         self._apps.add(app)
         if not (config.url or config.allowed_hosts or app.debug or app.testing):
-            app.logger.warning("better-auth answers no host: set BETTER_AUTH_URL or BETTER_AUTH_ALLOWED_HOSTS")
+            state.logger.warning("better-auth answers no host: set BETTER_AUTH_URL or BETTER_AUTH_ALLOWED_HOSTS")
         if own:
             with app.app_context():
                 _create_tables(db)

@@ -15,5 +15,7 @@ user_signed_in = _signals.signal("user-signed-in")
 sign_in_failed = _signals.signal("sign-in-failed")
 #: A password was set or changed. Keyword: ``user``, a dict without secrets.
 password_changed = _signals.signal("password-changed")
+#: ``is_compromised`` failed, and the password was taken unseen. Keyword: ``error``, the exception.
+password_check_failed = _signals.signal("password-check-failed")
 #: A session was ended before its time. Keyword: ``session``, a dict.
 session_revoked = _signals.signal("session-revoked")

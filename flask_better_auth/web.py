@@ -102,11 +102,11 @@ def _safely(call: Call, answer: Callable[[Call, Bound | None], Response], bound:
     except APIError as error:
         return responses.of_error(error, call.endpoint)
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
-        app.logger.exception("better-auth: the database is away")
+        call.state.logger.exception("better-auth: the database is away")
         return responses.of_error(APIError(CoreErrors.SERVICE_UNAVAILABLE, headers={"Retry-After": "5"}))
     except Exception as error:
         got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=error)
-        app.logger.exception("better-auth: %s failed", call.endpoint)
+        call.state.logger.exception("better-auth: %s failed", call.endpoint)
         return responses.empty(500)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -51,6 +52,8 @@ def sample(hint: Any, default: Any) -> tuple[Any, str | None]:
         return ("one", "two"), " one,two, "
     if is_callable(hint):
         return print, None
+    if hint is logging.Logger:
+        return logging.getLogger("sample"), None
     if hint is Limit:
         return Limit(7, per=90), None
     if is_dataclass(hint):

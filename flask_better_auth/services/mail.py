@@ -19,6 +19,6 @@ def send(call: Call, sender: Callable[..., object], recipient: str, **message: o
         if attempts.may_send(call, recipient):
             sender(**message)
         else:
-            call.state.app.logger.warning("better-auth: %s: no mail to a recipient who has had enough", call.endpoint)
+            call.state.logger.warning("better-auth: %s: no mail to a recipient who has had enough", call.endpoint)
 
     records.after_commit(call, lambda: call.after_reply(deliver))

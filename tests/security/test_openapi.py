@@ -233,9 +233,10 @@ def test_t3_bodies_carry_what_clients_may_set_under_wire_names(site: Site) -> No
     fields = paths["/update-user"]["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]
     assert set(fields) == {"name", "image", "age", "tags", "username", "displayUsername"}
     assert fields["age"] == {"type": ["integer", "null"]}
-    assert paths["/change-password"]["post"]["responses"]["400"]["description"].split(", ")[1:4] == [
+    assert paths["/change-password"]["post"]["responses"]["400"]["description"].split(", ")[1:5] == [
         "PASSWORD_TOO_SHORT",
         "PASSWORD_TOO_LONG",
+        "PASSWORD_COMPROMISED",
         "CREDENTIAL_ACCOUNT_NOT_FOUND",
     ]
 
