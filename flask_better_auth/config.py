@@ -8,7 +8,7 @@ import logging
 import math
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import timedelta
 from typing import Any, Literal
@@ -48,6 +48,8 @@ class AdditionalField:
         unique: the database refuses a second row with the value.
         index: the database indexes the column.
         bigint: a number of 64 bits.
+        on_update: makes the value that every change of the row sets, unless it sets another.
+        field_name: what the column is called, if not after the field.
     """
 
     type: str | tuple[str, ...] = "string"
@@ -60,6 +62,8 @@ class AdditionalField:
     unique: bool = False
     index: bool = False
     bigint: bool = False
+    on_update: Callable[[], Any] | None = None
+    field_name: str | None = None
 
 
 AdditionalFields = Mapping[str, AdditionalField]
@@ -78,6 +82,8 @@ class EmailAndPassword(_Section):
         send_reset_password: called with ``user``, ``url`` and ``token``; without it a reset is refused.
         reset_password_token_expires_in: how long the link works.
         on_existing_user_sign_up: called with ``user`` when the answer hides that the address was taken.
+        custom_synthetic_user: makes the user of such an answer, of ``core_fields``, ``additional_fields`` and ``id``,
+            where the application gives new users more than their defaults.
         is_compromised: called with a password that is to be set, for example to look it up at Have I Been Pwned; if it
             returns true, the password is refused. If it fails, the password is taken, which is logged and told by the
             signal ``password_check_failed``.
@@ -93,6 +99,7 @@ class EmailAndPassword(_Section):
     send_reset_password: Callable[..., object] | None = None
     reset_password_token_expires_in: timedelta = timedelta(hours=1)
     on_existing_user_sign_up: Callable[..., object] | None = None
+    custom_synthetic_user: Callable[..., Mapping[str, Any]] | None = None
     is_compromised: Callable[[str], object] | None = None
     refuse_common_passwords: bool = False
 
@@ -119,6 +126,10 @@ class AccountOptions(_Section):
     additional_fields: AdditionalFields = field(default_factory=dict)
 
 
+#: How the identifier of a verification is stored; see ``VerificationOptions``.
+StoreIdentifier = Literal["plain", "hashed"] | Callable[[str], str]
+
+
 @dataclass(frozen=True)
 class VerificationOptions(_Section):
     """The verification table (reference option ``verification``).
@@ -126,11 +137,14 @@ class VerificationOptions(_Section):
     Args:
         additional_fields: further columns.
         store_identifier: ``"plain"`` shares the table with a TypeScript server, ``"hashed"`` keeps a leaked database
-            from yielding usable links.
+            from yielding usable links; or a function of the identifier, whose text of at most 255 characters is stored.
+        store_identifier_overrides: beginnings of identifiers, for example ``reset-password:`` -> the same for these;
+            the first that fits counts.
     """
 
     additional_fields: AdditionalFields = field(default_factory=dict)
-    store_identifier: Literal["plain", "hashed"] = "plain"
+    store_identifier: StoreIdentifier = "plain"
+    store_identifier_overrides: Mapping[str, StoreIdentifier] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -311,13 +325,24 @@ def as_limit(value: Any, where: str) -> Limit:
 
 @dataclass(frozen=True)
 class OnAPIError(_Section):
-    """Errors of endpoints that redirect (reference option ``onAPIError``).
+    """Errors (reference option ``onAPIError``).
 
     Args:
-        error_url: the page that shows them; by default ``/error`` below the base path.
+        error_url: the page that shows those of endpoints that redirect; by default ``/error`` below the base path.
+        error_template: the application's Jinja template for ``/error``, rendered with ``error`` and
+            ``error_description``.
+        on_error: called with each error that a client gets, an ``APIError`` or what a view failed with, and the call.
+        throw: what a view failed with is Flask's to handle, by the application's ``errorhandler``; clients get a 500.
     """
 
     error_url: str | None = None
+    error_template: str | None = None
+    on_error: Callable[..., object] | None = None
+    throw: bool = False
+
+
+#: An origin or a pattern that is trusted, or a function of the request that returns such; ``None`` is none.
+Origin = str | Callable[[Request], Iterable[str | None]]
 
 
 @dataclass(frozen=True)
@@ -367,11 +392,16 @@ class AuthConfig:
             for example ``2:abc,1:def``. The others only read what is stored, as long as they are in the list.
         accept_rotated_cookies: cookies that one of the other secrets has signed keep their users signed in.
         url: the public origin, optionally with a path prefix, for example ``https://app.example.com``.
+        app_name: what users know the application by, for example in their authenticator.
         base_path: where the routes are mounted.
         allowed_hosts: without ``url``: the hosts whose requests are answered, with their port unless it is the scheme's
             own, and perhaps with ``*``; in debug and testing, loopback.
-        trusted_origins: further origins or patterns that may call and be redirected to.
-        disabled_paths: paths below ``base_path`` that answer 404.
+        fallback_url: without ``url``: what stands for it where the host is none of these, for example in a script.
+        protocol: without ``url``: ``"https"`` or ``"http"``, whatever the request came by, for links and cookies;
+            ``"auto"`` is the request's own, and ``Secure`` cookies in production.
+        trusted_origins: further origins or patterns that may call and be redirected to; among them or in place of them
+            functions of the request that return such.
+        disabled_paths: paths below ``base_path`` that answer 404, whatever the method.
         max_body: the largest request body, in bytes.
         max_hashes: how many passwords are hashed at once in this process; the others wait.
         database_uri: where the tables are, if the application has no Flask-SQLAlchemy of its own.
@@ -395,9 +425,12 @@ class AuthConfig:
     secrets: tuple[VersionedSecret, ...] = ()
     accept_rotated_cookies: bool = False
     url: str | None = None
+    app_name: str = "Better Auth"
     base_path: str = "/api/auth"
     allowed_hosts: tuple[str, ...] = ()
-    trusted_origins: tuple[str, ...] = ()
+    fallback_url: str | None = None
+    protocol: Literal["auto", "http", "https"] = "auto"
+    trusted_origins: tuple[Origin, ...] = ()
     disabled_paths: tuple[str, ...] = ()
     max_body: int = 65536
     max_hashes: int | None = None
@@ -564,8 +597,12 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",") if part.strip()]
-        if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
-            raise ConfigError(f"{where} must be a list of texts, not {value!r}")
+        functions = arguments[0] == Origin
+        value = [value] if functions and callable(value) else value
+        if not isinstance(value, (list, tuple)) or not all(
+            isinstance(item, str) or (functions and callable(item)) for item in value
+        ):
+            raise ConfigError(f"{where} must be a list of texts{' or functions' if functions else ''}, not {value!r}")
         return tuple(value)
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):

@@ -112,9 +112,10 @@ class AuthState:
         self.readers: dict[Engine, Engine] = {}
         self._made: dict[Any, Any] = {}
         self._base = config.url.rstrip("/") if config.url else None
-        self._trusted = tuple(config.trusted_origins)
-        if config.url:
-            self._trusted = (urls.base_origin(config.url), *self._trusted)
+        self._fallback = config.fallback_url.rstrip("/") if config.fallback_url and not config.url else None
+        own = (urls.base_origin(url) for url in (self._base, self._fallback) if url)
+        self._trusted = (*own, *(origin for origin in config.trusted_origins if isinstance(origin, str)))
+        self._trusting = [function for function in config.trusted_origins if not isinstance(function, str)]
 
     def once(self, build: Callable[[AuthState], Any]) -> Any:
         """What ``build`` makes of this application, for example a statement; made at its first use."""
@@ -152,15 +153,18 @@ class AuthState:
         """
         if self._base:
             return self._base + self.config.base_path
-        return self._request_origin(request) + request.script_root + self.config.base_path
+        origin = self._request_origin(request)
+        base = self._fallback or "" if origin is None else origin + request.script_root
+        return base + self.config.base_path
 
     def trusted_origins(self, request: Request) -> tuple[str, ...]:
         """The origins and patterns that may call, the own origin first."""
-        if self._base:
-            return self._trusted
-        return (self._request_origin(request), *self._trusted)
+        own = None if self._base else self._request_origin(request)
+        named = (origin for function in self._trusting for origin in function(request) if origin)
+        return (*([own] if own else ()), *self._trusted, *named)
 
-    def _request_origin(self, request: Request) -> str:
+    def _request_origin(self, request: Request) -> str | None:
+        """Where a request without a base URL was sent; nothing, if the fallback stands for that."""
         # the host is the client's to choose: it counts only where the deployment has named it (SECURITY C1 to C3)
         origin = urls.origin_of(f"{request.scheme}://{request.host}") or ""
         host = origin.partition("://")[2]
@@ -168,7 +172,10 @@ class AuthState:
         if not allowed and (self.app.debug or self.app.testing):
             allowed = (*_LOOPBACK, *(f"{name}:*" for name in _LOOPBACK))
         if host and any(urls.host_matches(host, pattern) for pattern in allowed):
-            return origin
+            protocol = self.config.protocol
+            return origin if protocol == "auto" else f"{protocol}://{host}"
+        if self._fallback:
+            return None
         raise APIError(CoreErrors.INVALID_HOST)
 
 
@@ -239,6 +246,8 @@ class Call:
         self.new_session: Record | None = None
         #: What after hooks see: the reply, or the error that stands in for it.
         self.returned: Reply | APIError | None = None
+        #: What a view failed with, where the application wants to handle that.
+        self.failure: Exception | None = None
         #: The open unit's session, and what it does once it is committed.
         self.unit: Session | None = None
         self.after_commit: list[Callable[[], object]] = []

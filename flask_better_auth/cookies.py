@@ -62,7 +62,9 @@ class CookieJar:
     def _wants_secure(config: AuthConfig, production: bool) -> bool:
         if config.advanced.use_secure_cookies is not None:
             return config.advanced.use_secure_cookies
-        return production if config.url is None else config.url.lower().startswith("https://")
+        if config.url is None and config.protocol == "auto":
+            return production
+        return (config.url or f"{config.protocol}://").lower().startswith("https://")
 
     def cookie(self, short_name: str, *, max_age: timedelta | None = None) -> Cookie:
         """Work out name and attributes of a cookie from its short name, for example ``session_token``.

@@ -176,7 +176,14 @@ def column_name(metadata: MetaData, attribute: str) -> str:
 
 
 def _column(
-    cls: Any, name: str, type_: TypeEngine[Any], *, returned: bool = True, references: str | None = None, **options: Any
+    cls: Any,
+    name: str,
+    type_: TypeEngine[Any],
+    *,
+    returned: bool = True,
+    references: str | None = None,
+    column: str | None = None,
+    **options: Any,
 ) -> Any:
     foreign = []
     if references is not None:
@@ -186,7 +193,11 @@ def _column(
         identity = _identity(models[references])
         type_, foreign = identity.type, [ForeignKey(identity, ondelete="CASCADE")]
     return mapped_column(
-        column_name(cls.metadata, name), type_, *foreign, info={_RETURNED: returned}, **{"nullable": False, **options}
+        column or column_name(cls.metadata, name),
+        type_,
+        *foreign,
+        info={_RETURNED: returned},
+        **{"nullable": False, **options},
     )
 
 
@@ -529,6 +540,7 @@ def add_columns(model: type[Any], additional: AdditionalFields) -> None:
             returned=spec.returned,
             nullable=not spec.required,
             unique=spec.unique or None,
+            column=spec.field_name,
             # an index, unlike a constraint, has a name everywhere, which migrations need to add and to drop it
             index=spec.unique or spec.index or None,
         ).column

@@ -393,6 +393,7 @@ def update(call: Call, table: str, row: Record, data: Mapping[str, Any], *given:
     values = _before(call, table, "update", data)
     if values is None:
         return None
+    values = fields.with_updates(call, table, values)
     if "updated_at" in spec.columns:
         values.setdefault("updated_at", clock.now())
     statement = sql_update(spec.model).where(spec.columns["id"] == row.id, *given).values(spec.native(values))

@@ -131,4 +131,10 @@ def synthetic(call: Call, data: Mapping[str, Any]) -> Record:
     if spec.new_id is None:
         # counted like that of any new user: the gap, or its absence, would tell (SECURITY E)
         user["id"] = records.next_id(call, "user", Record({**user, "email": f"{random_string()}@invalid"}))
+    customize = call.config.email_and_password.custom_synthetic_user
+    if customize is not None:
+        added = call.state.additional_fields("user")
+        core = {name: value for name, value in user.items() if name != "id" and name not in added}
+        extra = {name: user[name] for name in added}
+        user.update(customize(core_fields=core, additional_fields=extra, id=user.id))
     return user

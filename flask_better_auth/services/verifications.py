@@ -95,6 +95,10 @@ def _proven(call: Call, kind: Kind[T], subject: str, found: list[Record]) -> T |
 
 
 def _identifiers(call: Call, kind: Kind[T], subject: str) -> list[str]:
-    """How the identifier is stored, and below it how it was before ``store_identifier`` was changed."""
-    plain = kind.prefix + subject
-    return [crypto.one_way(plain), plain] if call.config.verification.store_identifier == "hashed" else [plain]
+    """How the identifier is stored, and behind it how it was before ``store_identifier`` was changed."""
+    plain, options = kind.prefix + subject, call.config.verification
+    overrides = (rule for prefix, rule in options.store_identifier_overrides.items() if plain.startswith(prefix))
+    rule = next(overrides, options.store_identifier)
+    if rule == "plain":
+        return [plain]
+    return [crypto.one_way(plain) if rule == "hashed" else rule(plain), plain]
