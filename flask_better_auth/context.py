@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from logging import Logger
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask, Request
@@ -15,7 +16,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import Headers
 
-from . import models, storage, urls
+from . import models, signals, storage, urls
 from .config import AdditionalFields, AuthConfig
 from .cookie_cache import CookieCache, Copy
 from .cookies import CookieJar, SetCookies
@@ -61,12 +62,16 @@ class Table:
     times: tuple[str, ...]
     required: tuple[str, ...]
     wire_names: Mapping[str, str]
+    #: Makes an identifier; nothing, where the database does.
+    new_id: Callable[[], str] | None
+    #: The identifiers that the database keeps as something else than text, which they are everywhere here.
+    texts: Mapping[str, models.AsText]
 
     @classmethod
     def of(cls, model: type[Any]) -> Table:
         """Read it off a mapped class."""
         columns, returned = models.statement_columns(model), models.returned_columns(model)
-        types = {name: column.property.columns[0] for name, column in columns.items()}
+        types = {name: getattr(model, name).property.columns[0] for name in columns}
         return cls(
             model,
             columns,
@@ -75,11 +80,22 @@ class Table:
             tuple(name for name, column in types.items() if isinstance(column.type, models.UtcDateTime)),
             tuple(name for name in returned if not types[name].nullable),
             {name: wire_name(name) for name in columns},
+            models.maker_of_ids(model),
+            models.texts(model),
         )
 
     def record(self, row: Iterable[Any]) -> Record:
         """A row whose values stand in the order of ``columns``."""
         return Record(zip(self.columns, row, strict=True))
+
+    def record_of(self, instance: Any) -> Record:
+        """The row of an instance of ``model``."""
+        values = ((name, getattr(instance, name)) for name in self.columns)
+        return Record((name, str(v) if name in self.texts and v is not None else v) for name, v in values)
+
+    def native(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A row as ``model`` takes it."""
+        return {name: self.texts[name].read(v) if name in self.texts else v for name, v in row.items()}
 
     def shown(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """What of a row may leave the server."""
@@ -124,25 +140,27 @@ class AuthState:
         self.tables = {name: Table.of(model) for name, model in mapped.items()}
         relaxed = app.debug or app.testing
         self.cookies = CookieJar(config, production=not relaxed)
-        self.cookie_cache = CookieCache(config, self.cookies, app.logger.warning)
+        self.secrets = self.cookies.secrets
+        self.cookie_cache = CookieCache(config, self.cookies, self.logger.warning)
         secondary = storage.build(config.secondary_storage)
         #: The secondary storage, if there is one.
         self.storage = Guarded(secondary, self._tell_of_storage) if secondary is not None else None
         #: Where sessions are kept.
         self.sessions: SessionStore
-        self.passwords = Passwords(config, relaxed=relaxed)
+        self.passwords = Passwords(config, relaxed=relaxed, on_failure=self._password_check_failed)
         self.registry: Registry
         self.limits: RateLimits
         #: Engines that read without a transaction, by the engine of the application that each of them stands for.
         self.readers: dict[Engine, Engine] = {}
         self._made: dict[Any, Any] = {}
         self._base = config.url.rstrip("/") if config.url else None
-        self._trusted = tuple(config.trusted_origins)
-        if config.url:
-            self._trusted = (urls.base_origin(config.url), *self._trusted)
+        self._fallback = config.fallback_url.rstrip("/") if config.fallback_url and not config.url else None
+        own = (urls.base_origin(url) for url in (self._base, self._fallback) if url)
+        self._trusted = (*own, *(origin for origin in config.trusted_origins if isinstance(origin, str)))
+        self._trusting = [function for function in config.trusted_origins if not isinstance(function, str)]
 
     def _tell_of_storage(self, message: str, failed: bool) -> None:
-        self.app.logger.warning(message, exc_info=failed)
+        self.logger.warning(message, exc_info=failed)
 
     def once(self, build: Callable[[AuthState], Any]) -> Any:
         """What ``build`` makes of this application, for example a statement; made at its first use."""
@@ -160,6 +178,18 @@ class AuthState:
         found: T = self._options[cls]
         return found
 
+    @property
+    def logger(self) -> Logger:
+        """Where failures are told: a child of the application's own logger, unless it named another."""
+        return self.config.logger or self.app.logger.getChild("better_auth")
+
+    def _password_check_failed(self, error: Exception) -> None:
+        self.logger.error("better-auth: is_compromised failed, the password was taken", exc_info=error)
+        try:
+            signals.password_check_failed.send(self.app, error=error)
+        except Exception:
+            self.logger.exception("better-auth: a receiver of password_check_failed failed")
+
     def base_url(self, request: Request) -> str:
         """Where the routes are to be found from outside, without a slash at the end.
 
@@ -168,15 +198,18 @@ class AuthState:
         """
         if self._base:
             return self._base + self.config.base_path
-        return self._request_origin(request) + request.script_root + self.config.base_path
+        origin = self._request_origin(request)
+        base = self._fallback or "" if origin is None else origin + request.script_root
+        return base + self.config.base_path
 
     def trusted_origins(self, request: Request) -> tuple[str, ...]:
         """The origins and patterns that may call, the own origin first."""
-        if self._base:
-            return self._trusted
-        return (self._request_origin(request), *self._trusted)
+        own = None if self._base else self._request_origin(request)
+        named = (origin for function in self._trusting for origin in function(request) if origin)
+        return (*([own] if own else ()), *self._trusted, *named)
 
-    def _request_origin(self, request: Request) -> str:
+    def _request_origin(self, request: Request) -> str | None:
+        """Where a request without a base URL was sent; nothing, if the fallback stands for that."""
         # the host is the client's to choose: it counts only where the deployment has named it (SECURITY C1 to C3)
         origin = urls.origin_of(f"{request.scheme}://{request.host}") or ""
         host = origin.partition("://")[2]
@@ -184,7 +217,10 @@ class AuthState:
         if not allowed and (self.app.debug or self.app.testing):
             allowed = (*_LOOPBACK, *(f"{name}:*" for name in _LOOPBACK))
         if host and any(urls.host_matches(host, pattern) for pattern in allowed):
-            return origin
+            protocol = self.config.protocol
+            return origin if protocol == "auto" else f"{protocol}://{host}"
+        if self._fallback:
+            return None
         raise APIError(CoreErrors.INVALID_HOST)
 
 
@@ -255,6 +291,8 @@ class Call:
         self.new_session: Record | None = None
         #: What after hooks see: the reply, or the error that stands in for it.
         self.returned: Reply | APIError | None = None
+        #: What a view failed with, where the application wants to handle that.
+        self.failure: Exception | None = None
         #: The open unit's session, and what it does once it is committed.
         self.unit: Session | None = None
         self.after_commit: list[Callable[[], object]] = []
@@ -404,4 +442,4 @@ class Call:
         try:
             work()
         except Exception:
-            self.state.app.logger.exception("better-auth: work after %s failed", self.endpoint)
+            self.state.logger.exception("better-auth: work after %s failed", self.endpoint)

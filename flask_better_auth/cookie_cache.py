@@ -8,6 +8,7 @@ import re
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
@@ -40,8 +41,8 @@ class CookieCache:
     """Writes and reads the copies of one application.
 
     Args:
-        config: ``session.cookie_cache``, and the secret.
-        jar: the cookies' names and attributes.
+        config: ``session.cookie_cache``.
+        jar: the cookies' names and attributes, and whose copies count.
         warn: is told of a copy that is too large for the browser.
     """
 
@@ -51,7 +52,7 @@ class CookieCache:
         self._cookie, self._version, self._warn = jar.session_data, options.version, warn
         self._brief = _BRIEF[options.strategy]
         forms: dict[str, Callable[[str], _Form]] = {"compact": _Compact, "jwt": _Jwt, "jwe": _Jwe}
-        self._form = forms[options.strategy](config.secret)
+        self._forms = [forms[options.strategy](secret) for secret in jar.secrets.trusted]
         self._chunk = re.compile(rf"{re.escape(self._cookie.name)}\.(0|[1-9]\d?)")
         update_age = options.max_age / 5 if options.refresh_cache is True else options.refresh_cache
         self._update_age = update_age or timedelta(0)
@@ -84,7 +85,7 @@ class CookieCache:
             _UPDATED_AT: _milliseconds(clock.now()),
             "version": self._version_of(session, user),
         }
-        value = self._form.write(payload, self._end(session, life))
+        value = self._forms[0].write(payload, self._end(session, life))
         parts = self._parts(value, life)
         names = {cookie.name for cookie, _ in parts}
         for name in self._names(sent):
@@ -117,7 +118,7 @@ class CookieCache:
             return None
         now = clock.now()
         try:
-            payload, expires_at = self._form.read(value)
+            payload, expires_at = self._read(value)
             session, user = payload["session"], payload["user"]
             counts = (
                 now < expires_at
@@ -130,6 +131,12 @@ class CookieCache:
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
         return Copy(session, user, expires_at) if counts else None
+
+    def _read(self, value: str) -> tuple[dict[str, Any], datetime]:
+        for form in self._forms[:-1]:
+            with suppress(ValueError):
+                return form.read(value)
+        return self._forms[-1].read(value)
 
     def is_due(self, copy: Copy) -> bool:
         """Whether a copy that is all there is should be renewed before it is over (``cookie_cache.refresh_cache``)."""

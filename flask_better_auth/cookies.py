@@ -44,12 +44,13 @@ class CookieJar:
     """The cookies of one application: what each is called, and how its value is signed.
 
     Args:
-        config: names, attributes and the secret.
+        config: names, attributes and the secrets.
         production: neither debug nor testing; without a base URL that tells, cookies are ``Secure`` then.
     """
 
     def __init__(self, config: AuthConfig, *, production: bool) -> None:
-        self._secret = config.secret
+        versions = {each.version: each.value for each in config.secrets}
+        self.secrets = crypto.Secrets(config.secret, versions, accept_rotated=config.accept_rotated_cookies)
         self._config = config.advanced
         self._host = urlsplit(config.url).hostname if config.url else None
         self._secure = self._wants_secure(config, production)
@@ -61,7 +62,9 @@ class CookieJar:
     def _wants_secure(config: AuthConfig, production: bool) -> bool:
         if config.advanced.use_secure_cookies is not None:
             return config.advanced.use_secure_cookies
-        return production if config.url is None else config.url.lower().startswith("https://")
+        if config.url is None and config.protocol == "auto":
+            return production
+        return (config.url or f"{config.protocol}://").lower().startswith("https://")
 
     def cookie(self, short_name: str, *, max_age: timedelta | None = None) -> Cookie:
         """Work out name and attributes of a cookie from its short name, for example ``session_token``.
@@ -97,7 +100,7 @@ class CookieJar:
 
     def signed(self, value: str) -> str:
         """``value`` with its signature, percent-encoded for the cookie header."""
-        return quote(f"{value}.{crypto.sign(self._secret, value)}", safe=_PLAIN)
+        return quote(f"{value}.{self.secrets.sign(value)}", safe=_PLAIN)
 
     def read(self, cookies: Mapping[str, str], cookie: Cookie) -> str | None:
         """The value of a signed cookie; a missing, damaged or foreign signature counts as no cookie."""
@@ -113,7 +116,7 @@ class CookieJar:
             return None
         if len(signature) != 44:
             return None
-        return value if crypto.verify(self._secret, value, signature) else None
+        return value if self.secrets.verify(value, signature) else None
 
 
 class SetCookies:

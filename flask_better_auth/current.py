@@ -68,7 +68,7 @@ def _load() -> tuple[Any, Record | None]:
             for *columns, user in reader.execute(statement, asked).all():
                 instances[:] = [user]
                 found = session or state.tables["session"].record(columns)
-                yield found, Record((name, getattr(user, name)) for name in state.tables["user"].columns)
+                yield found, state.tables["user"].record_of(user)
 
     try:
         signed_in = sessions.load(call, find=find)

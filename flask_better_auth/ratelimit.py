@@ -81,7 +81,7 @@ class RateLimits:
         endpoints: list[Endpoint] = [bound.endpoint for bound in state.registry]
         self._declared = {e.path: e.limit for e in endpoints if e.limit is not None}
         self._rules = {e.path: self._resolve(e.path, e.path) for e in endpoints if e.path is not None}
-        self.counters = Counters(_strategy(state, limiter), state.app.logger)
+        self.counters = Counters(_strategy(state, limiter), state.logger)
         self._has_warned = False
 
     @property
@@ -182,7 +182,7 @@ class RateLimits:
             return
         if near:
             self._has_warned = True
-            self._state.app.logger.warning(
+            self._state.logger.warning(
                 "better-auth: requests come through a proxy, and all of its clients share one rate limit; "
                 "apply werkzeug.middleware.proxy_fix.ProxyFix"
             )

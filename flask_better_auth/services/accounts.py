@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import String, and_, bindparam, cast, func, select
 
 from .. import signals
 from ..context import AuthState, Call, Record
@@ -22,13 +23,21 @@ def holds_password(state: AuthState, user_id: Any) -> Any:
         state: the application's.
         user_id: a column or a parameter.
     """
-    account = state.tables["account"].columns
+    spec = state.tables["account"]
+    account = spec.columns
     return and_(
         account["user_id"] == user_id,
         account["provider_id"] == CREDENTIAL,
         # a row that some other flow planted must not be able to hold a password
-        account["account_id"] == user_id,
+        account["account_id"] == user_id if "user_id" not in spec.texts else _same_text(account),
     )
+
+
+def _same_text(account: Mapping[str, Any]) -> Any:
+    """Whether an account's identifier is that of its user, which is no text in the database."""
+    # some databases spell a UUID without hyphens
+    own, users = account["account_id"], cast(account["user_id"], String(36))
+    return func.replace(own, "-", "") == func.replace(users, "-", "")
 
 
 def _credential(state: AuthState) -> Any:

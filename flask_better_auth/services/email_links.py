@@ -45,7 +45,9 @@ def make_token(call: Call, claims: Claims) -> str:
     lifetime: timedelta = call.config.email_verification.expires_in
     said |= {"iat": int(now.timestamp()), "exp": int((now + lifetime).timestamp())}
     payload = json.dumps(said, separators=(",", ":"), ensure_ascii=False)
-    return jws.serialize_compact({"alg": _ALGORITHM}, payload, OctKey.import_key(call.config.secret), [_ALGORITHM])
+    return jws.serialize_compact(
+        {"alg": _ALGORITHM}, payload, OctKey.import_key(call.state.secrets.current), [_ALGORITHM]
+    )
 
 
 def read_token(call: Call, token: str) -> Claims:
@@ -74,14 +76,15 @@ def _signed(call: Call, token: str) -> dict[str, Any]:
     from joserfc.errors import JoseError
     from joserfc.jwk import OctKey
 
-    try:
-        signed = jws.deserialize_compact(token, OctKey.import_key(call.config.secret), [_ALGORITHM])
-        said = json.loads(signed.payload)
-    except (JoseError, ValueError, TypeError, AttributeError):
-        raise APIError(CoreErrors.INVALID_TOKEN) from None
-    if signed.headers() != {"alg": _ALGORITHM} or not isinstance(said, dict):
-        raise APIError(CoreErrors.INVALID_TOKEN)
-    return said
+    for secret in call.state.secrets.trusted:
+        try:
+            signed = jws.deserialize_compact(token, OctKey.import_key(secret), [_ALGORITHM])
+            said = json.loads(signed.payload)
+        except (JoseError, ValueError, TypeError, AttributeError):
+            continue
+        if signed.headers() == {"alg": _ALGORITHM} and isinstance(said, dict):
+            return said
+    raise APIError(CoreErrors.INVALID_TOKEN)
 
 
 def sender(call: Call) -> mail.Sender | None:

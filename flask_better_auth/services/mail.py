@@ -28,7 +28,7 @@ def sender(call: Call, configured: Sender | None, option: str) -> Sender | None:
 
 
 def _log(call: Call, option: str, *, user: Mapping[str, Any], url: str, **_: object) -> None:
-    call.state.app.logger.info("better-auth: no %s is configured; the link for %s: %s", option, user["email"], url)
+    call.state.logger.info("better-auth: no %s is configured; the link for %s: %s", option, user["email"], url)
 
 
 def send(call: Call, sender: Sender, recipient: str, message: Callable[[], Mapping[str, object]]) -> None:
@@ -59,7 +59,7 @@ def _elsewhere(call: Call, deliver: Callable[[], object]) -> None:
 
 def _deliver(call: Call, sender: Sender, recipient: str, message: Callable[[], Mapping[str, object]]) -> None:
     if not attempts.may_send(call, recipient):
-        call.state.app.logger.warning("better-auth: %s: no mail to a recipient who has had enough", call.endpoint)
+        call.state.logger.warning("better-auth: %s: no mail to a recipient who has had enough", call.endpoint)
         return
     content = message()
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache, partial
 from typing import Any, cast
@@ -297,17 +297,23 @@ Given = tuple[str, Mapping[str, Any]]
 
 
 @cache
-def _insert(table: str, of: str | None, names: tuple[str, ...]) -> Callable[[AuthState], Any]:
-    """Makes the statement that inserts a row, if there is one in ``of`` whose columns ``names`` are as given."""
+def _insert(table: str, new_id: bool, of: str | None, names: tuple[str, ...]) -> Callable[[AuthState], Any]:
+    """Makes the statement that inserts a row, if there is one in ``of`` whose columns ``names`` are as given.
+
+    With ``new_id`` the database makes the identifier.
+    """
 
     def build(state: AuthState) -> Any:
         spec = state.tables[table]
-        if of is None:
-            return sql_insert(spec.model)
-        columns = state.tables[of].columns
-        chosen = select(*(bindparam(f"new_{name}", type_=c.type) for name, c in spec.columns.items()))
-        still = (columns[name] == bindparam(f"given_{name}") for name in names)
-        return sql_insert(spec.model).from_select(list(spec.columns.values()), chosen.where(*still).with_for_update())
+        statement = sql_insert(spec.model)
+        if of is not None:
+            columns = state.tables[of].columns
+            into = {name: column for name, column in spec.columns.items() if name != "id" or not new_id}
+            chosen = select(*(bindparam(f"new_{name}", type_=column.type) for name, column in into.items()))
+            still = (columns[name] == bindparam(f"given_{name}") for name in names)
+            attributes = [getattr(spec.model, name) for name in into]
+            statement = statement.from_select(attributes, chosen.where(*still).with_for_update())
+        return statement.returning(spec.model.id) if new_id else statement
 
     return build
 
@@ -341,28 +347,56 @@ def create(
     if changed is None:
         return None
     now = clock.now()
-    made = {"id": random_string(), "created_at": now, "updated_at": now, **changed}
+    made = {"created_at": now, "updated_at": now, **changed}
+    if spec.new_id is not None and "id" not in made:
+        made["id"] = spec.new_id()
     values = fields.with_defaults(call, table, made)
     values |= {name: default() for name, default in spec.defaults.items() if name not in values}
     record = Record((name, values.get(name)) for name in spec.columns)
-    session = _unit_of(call)
     if insert is not None:
         if given is not None and not lock(call, given[0], **given[1]):
             raise Outdated
+        if record.id is None:  # the database, which counts, does not see it
+            record["id"] = random_string()
         insert(record)
-    elif given is None:
-        session.execute(call.state.once(_insert(table, None, ())), [dict(record)])
+    elif not _inserted(call, table, record, given):
+        raise Outdated
+    _after(call, table, "create", record)
+    return record
+
+
+def _inserted(call: Call, table: str, record: Record, given: Given | None) -> bool:
+    """Whether ``given`` held and the row is there now; it has its identifier then, if the database makes them."""
+    spec, session, new_id = call.state.tables[table], _unit_of(call), record.id is None
+    row = {name: value for name, value in record.items() if name != "id" or not new_id}
+    if given is None:
+        result = session.execute(call.state.once(_insert(table, new_id, None, ())), [spec.native(row)])
     else:
         of, held = given
-        values = {f"new_{name}": value for name, value in record.items()}
+        values = {f"new_{name}": value for name, value in row.items()}
         values |= {f"given_{name}": value for name, value in held.items()}
         # drivers forget the count of an INSERT unless they are asked to keep it; the values are no rows to insert
         options = {"preserve_rowcount": True, "dml_strategy": "raw"}
-        inserted = session.execute(call.state.once(_insert(table, of, tuple(held))), values, execution_options=options)
-        if inserted.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for an INSERT
-            raise Outdated
-    _after(call, table, "create", record)
-    return record
+        statement = call.state.once(_insert(table, new_id, of, tuple(held)))
+        result = session.execute(statement, values, execution_options=options)
+    if new_id:
+        made = result.scalar()
+        record["id"] = None if made is None else str(made)
+        return made is not None
+    return given is None or result.rowcount == 1  # type: ignore[attr-defined]  # a cursor result, for an INSERT
+
+
+def next_id(call: Call, table: str, record: Record) -> str:
+    """An identifier that a new row like ``record`` would have got from the database, and none will get."""
+    with suppress(_Undone), unit(call):
+        _inserted(call, table, record, None)
+        raise _Undone
+    identity: str = record.id
+    return identity
+
+
+class _Undone(Exception):
+    """Takes a unit back."""
 
 
 def update(
@@ -390,9 +424,10 @@ def update(
     values = _before(call, table, "update", data)
     if values is None:
         return None
+    values = fields.with_updates(call, table, values)
     if "updated_at" in spec.columns:
         values.setdefault("updated_at", clock.now())
-    statement = sql_update(spec.model).where(spec.columns["id"] == row.id, *given).values(values)
+    statement = sql_update(spec.model).where(spec.columns["id"] == row.id, *given).values(spec.native(values))
     if not (_changes_one(call, statement) if write is None else write(values)):
         return None
     changed = Record({**row, **values})

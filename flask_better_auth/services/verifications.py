@@ -143,7 +143,7 @@ def revoke(call: Call, kind: Kind[T], value: T) -> None:
 def _proven(call: Call, kind: Kind[T], subject: str, found: list[Record]) -> T | None:
     # some databases compare without regard to case or trailing spaces
     exact = [row for row in found if row.identifier in _identifiers(call, kind, subject)]
-    newest = max(exact, key=lambda row: (row.created_at, row.id), default=None)
+    newest = max(exact, key=lambda row: (row.created_at, len(row.id), row.id), default=None)
     if newest is None or newest.expires_at <= clock.now():
         return None
     try:
@@ -219,6 +219,10 @@ def _revoked(prefix: str, value: str) -> str:
 
 
 def _identifiers(call: Call, kind: Kind[T], subject: str) -> list[str]:
-    """How the identifier is stored, and below it how it was before ``store_identifier`` was changed."""
-    plain = kind.prefix + subject
-    return [crypto.one_way(plain), plain] if call.config.verification.store_identifier == "hashed" else [plain]
+    """How the identifier is stored, and behind it how it was before ``store_identifier`` was changed."""
+    plain, options = kind.prefix + subject, call.config.verification
+    overrides = (rule for prefix, rule in options.store_identifier_overrides.items() if plain.startswith(prefix))
+    rule = next(overrides, options.store_identifier)
+    if rule == "plain":
+        return [plain]
+    return [crypto.one_way(plain) if rule == "hashed" else rule(plain), plain]

@@ -32,6 +32,7 @@ class ChangePasswordResult(WireSchema):
     raises=[
         CoreErrors.PASSWORD_TOO_SHORT,
         CoreErrors.PASSWORD_TOO_LONG,
+        CoreErrors.PASSWORD_COMPROMISED,
         CoreErrors.CREDENTIAL_ACCOUNT_NOT_FOUND,
         CoreErrors.INVALID_PASSWORD,
         CoreErrors.FAILED_TO_CREATE_SESSION,

@@ -12,18 +12,18 @@ from ..endpoint import Routes
 from ..errors import APIError, CoreErrors
 from ..services import fields as additional
 from ..services import records, sessions
-from ..wire import Bool, QueryFlag, Row, Str, WireSchema
+from ..wire import Bool, Id, QueryFlag, Row, Str, WireSchema
 from .results import StatusResult
 
 routes = Routes()
 
 
 class OfUser(WireSchema):
-    user_id = Str(required=True)
+    user_id = Id(required=True)
 
 
 class OfSession(WireSchema):
-    session_id = Str(required=True)
+    session_id = Id(required=True)
 
 
 class NoBody(WireSchema):

@@ -139,7 +139,7 @@ def test_g6_a_verification_link_s_token_is_no_copy_and_no_copy_is_one(make_auth:
     cache: CookieCache = site.app.extensions["better_auth"].cookie_cache
     copy = browser.cookies[DATA]
     claims = {"email": "ada@example.com", "userId": site.rows("user")[0].id}
-    browser.cookies[DATA] = cache._form.write(claims, datetime.now(timezone.utc) + timedelta(hours=1))
+    browser.cookies[DATA] = cache._forms[0].write(claims, datetime.now(timezone.utc) + timedelta(hours=1))
     assert_ignored(site, browser)
     answer = site.browser().get(f"/verify-email?token={copy}")
     assert answer.status_code in (401, 404)
