@@ -374,12 +374,17 @@ def update(call: Call, table: str, row: Record, data: Mapping[str, Any], *given:
     return changed
 
 
-def lock(call: Call, table: str, row: Record) -> None:
-    """Let nobody else lock or change a row until the unit ends: by a write of nothing, which every database knows."""
+def lock(call: Call, table: str, row: Record) -> bool:
+    """Let nobody else lock or change a row until the unit ends: by a write of nothing, which every database knows.
+
+    Returns:
+        Whether the row is still there.
+    """
     spec = call.state.tables[table]
     unchanged = {"updated_at": spec.columns["updated_at"]}
     statement = sql_update(spec.model).where(spec.columns["id"] == row.id).values(unchanged)
-    _unit_of(call).execute(statement, execution_options={"synchronize_session": False})
+    result = _unit_of(call).execute(statement, execution_options={"synchronize_session": False})
+    return bool(result.rowcount == 1)  # type: ignore[attr-defined]  # a cursor result, for an UPDATE
 
 
 def delete(call: Call, table: str, row: Record, *given: Any) -> bool:

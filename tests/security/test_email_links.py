@@ -305,6 +305,24 @@ def test_e3_a_mail_is_asked_for_at_the_same_cost_whether_the_address_is_known(
     assert answers[0] == answers[1]
 
 
+def test_without_additions_the_other_names_are_unknown(make_auth: Callable[..., Site]) -> None:
+    site = make_auth(**options(additions=False))
+    statuses = [
+        site.browser().post(path, {"email": "ada@example.com"}).status_code
+        for path in ("/request-password-reset", "/forgot-password", "/forget-password")
+    ]
+    assert statuses == [200, 404, 404]
+
+
+def test_d5_the_other_names_share_the_limit(make_auth: Callable[..., Site]) -> None:
+    site = make_auth(**options(rate_limit={"enabled": True}))
+    statuses = [
+        site.browser().post(path, {"email": f"{path[1:]}@example.com"}).status_code
+        for path in ("/request-password-reset", "/forgot-password", "/forget-password", "/forgot-password")
+    ]
+    assert statuses == [200, 200, 200, 429]
+
+
 def test_e3_verified_and_unverified_addresses_are_answered_alike(site: Site) -> None:
     site.sign_up("ada")
     site.sign_up("bob")
@@ -444,6 +462,29 @@ def test_h1_a_user_who_is_gone_gets_no_password(site: Site) -> None:
     for _ in range(2):
         assert_refused(reset(site, token), 400, "USER_NOT_FOUND")
     assert site.rows("account") == []
+
+
+@pytest.mark.parametrize("had", ["a password", "none"])
+def test_h1_a_user_who_is_deleted_meanwhile_gets_no_password(
+    site: Site, had: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    password = {"password": PASSWORD} if had == "a password" else {}
+    site.api.create_user(email="ada@example.com", name="Ada", **password)
+    token = reset_token(site)
+    passwords = site.app.extensions["better_auth"].passwords
+    original = passwords.hash
+
+    def overtaken(new: str) -> str:
+        with site.app.app_context():
+            for model in (site.auth.Account, site.auth.User):
+                site.db.session.execute(delete(model))
+            site.db.session.commit()
+        hashed: str = original(new)
+        return hashed
+
+    monkeypatch.setattr(passwords, "hash", overtaken)
+    assert_refused(reset(site, token), 400, "USER_NOT_FOUND")
+    assert [site.rows(table) for table in ("user", "account")] == [[], []]
 
 
 def test_h1_a_reset_that_fails_halfway_changes_nothing_and_the_link_stays_good(make_auth: Callable[..., Site]) -> None:
