@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import time_machine
-from conftest import ORIGIN, PASSWORD, SECRET, Browser, Site, build_site, email_token, tear_down, work
+from conftest import DISGUISED, ORIGIN, PASSWORD, SECRET, Browser, Site, build_site, email_token, tear_down, work
 from flask import Response
 from sqlalchemy import delete, select, update
 
@@ -25,21 +25,6 @@ from flask_better_auth.services import email_links, users, verifications
 VECTORS = Path(__file__).parents[1] / "vectors" / "email_tokens.json"
 NEW = "another good password"
 HOUR = timedelta(hours=1)
-#: A2 of SECURITY: what no browser may be sent to.
-FOREIGN = [
-    "https://evil.test",
-    "//evil.test",
-    "/\\evil.test",
-    "\\\\evil.test",
-    "///evil.test",
-    "/%2f/evil.test",
-    "/%5cevil.test",
-    "/\t/evil.test",
-    "https:evil.test",
-    "https:/evil.test",
-    " https://evil.test",
-    "javascript:alert(1)",
-]
 
 
 class Post:
@@ -193,7 +178,7 @@ def forged(claims: Any, *, secret: str = SECRET, header: Any = None, algorithm: 
 # ---------------------------------------------------------------- A5
 
 
-@pytest.mark.parametrize("target", FOREIGN)
+@pytest.mark.parametrize("target", ["https://evil.test", "javascript:alert(1)", *DISGUISED])
 def test_a5_links_lead_to_no_foreign_place_and_are_not_used_up(site: Site, target: str) -> None:
     ada = site.sign_up("ada")
     token, before = reset_token(site), site.snapshot()
