@@ -114,7 +114,7 @@ asking_of_all, asking = shared(
 @pytest.fixture
 def time() -> Iterator[time_machine.Coordinates]:
     """Time that stands still until it is moved."""
-    with time_machine.travel(clock.now(), tick=False) as coordinates:
+    with time_machine.travel(clock.now().replace(microsecond=0), tick=False) as coordinates:
         yield coordinates
 
 
@@ -491,6 +491,15 @@ def test_h1_a_reset_that_fails_halfway_changes_nothing_and_the_link_stays_good(m
 # ---------------------------------------------------------------- H2, H3, H4
 
 
+def store(site: Site, kind: verifications.Kind[str], secret: str) -> None:
+    """Store a secret that proves Ada."""
+    value, soon = kind.write(user_of(site, "ada@example.com").id), clock.now() + HOUR
+    with site.app.app_context():
+        row = site.auth.Verification(identifier=kind.prefix + secret, value=value, expires_at=soon)
+        site.db.session.add(row)
+        site.db.session.commit()
+
+
 def change_password(ada: Browser) -> Any:
     return ada.post("/change-password", {"currentPassword": PASSWORD, "newPassword": NEW})
 
@@ -517,8 +526,11 @@ def test_h2_reset_links_die_with_what_they_were_for(site: Site, change: Callable
     ada = site.sign_up("ada")
     site.sign_up("bob")
     old, bobs = [reset_token(site) for _ in range(2)], reset_token(site, "bob")
+    store(site, verifications.DELETE_ACCOUNT, "another-purpose")
     assert change(ada).status_code == 200
     before = site.snapshot()
+    left = {row["identifier"] for row in before["verification"]}
+    assert left == {"delete-account-another-purpose", f"reset-password:{bobs}"}
     for token in old:
         assert_refused(reset(site, token, "a third good password"), 400, "INVALID_TOKEN")
     assert site.snapshot() == before
@@ -680,6 +692,23 @@ def test_h12_the_link_signs_nobody_in_without_the_second_factor(site: Site) -> N
         assert answer.json == {"factor": "email-verification"} if not query else answer.headers["Location"] == "/in"
         assert (browser.cookies, len(site.rows("session"))) == ({}, sessions)
         assert user_of(site, "ada@example.com").email_verified is True
+
+
+@pytest.mark.parametrize("when", ["before_email_verification", "after_email_verification"])
+def test_h5_an_address_that_changes_meanwhile_is_not_verified_and_signs_nobody_in(
+    make_auth: Callable[..., Site], when: str
+) -> None:
+    def overtake(user: dict[str, Any]) -> None:
+        site.api.update_user(user_id=user["id"], data={"email": "new@example.com"})
+
+    site = make_auth(**options(email_verification={when: overtake, "auto_sign_in_after_verification": True}))
+    site.sign_up("ada")
+    browser = site.browser()
+    answer = follow(browser, token_of(site))
+    assert answer.status_code == (401 if when.startswith("before") else 200)
+    assert browser.cookies == {}
+    (user,) = site.rows("user")
+    assert (user.email, user.email_verified, len(site.rows("session"))) == ("new@example.com", False, 1)
 
 
 def test_h5_a_callback_of_the_application_can_refuse(make_auth: Callable[..., Site]) -> None:
@@ -972,13 +1001,8 @@ def test_h14_a_parameter_that_stands_twice_is_refused(site: Site, twice: str) ->
 @pytest.mark.parametrize("kind", verifications.KINDS, ids=lambda kind: kind.prefix)
 def test_k2_a_secret_of_one_kind_is_none_of_another(site: Site, kind: verifications.Kind[str]) -> None:
     site.sign_up("ada")
-    secret, ada = "the-same-secret-for-every-kind", user_of(site, "ada@example.com")
-    with site.app.app_context():
-        soon = clock.now() + HOUR
-        site.db.session.add(
-            site.auth.Verification(identifier=kind.prefix + secret, value=kind.write(ada.id), expires_at=soon)
-        )
-        site.db.session.commit()
+    secret = "the-same-secret-for-every-kind"
+    store(site, kind, secret)
     before, is_reset = site.snapshot(), kind is verifications.RESET_PASSWORD
     assert_refused(follow(site.browser(), secret), 401, "INVALID_TOKEN")
     for token in (secret, kind.prefix + secret):
