@@ -122,11 +122,12 @@ def reset_password(call: Call, user: Record, account: Record | None, password_ha
         password_hash: what ``Passwords.hash`` made.
 
     Raises:
-        APIError: ``FAILED_TO_CREATE_USER`` if a hook cancelled it.
+        APIError: ``USER_NOT_FOUND`` if the user is gone, ``FAILED_TO_CREATE_USER`` if a hook cancelled it.
     """
     data = {"password": password_hash}
     if account is None or records.update(call, "account", account, data) is None:
-        records.lock(call, "user", id=user.id)  # no index says that a user has one credential account
+        if not records.lock(call, "user", id=user.id):  # no index says that a user has one credential account
+            raise APIError(CoreErrors.USER_NOT_FOUND, status=400)
         account = credential(call, user)
         if account is None:
             create_credential(call, user, password_hash)

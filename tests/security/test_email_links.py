@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import time_machine
-from conftest import ORIGIN, PASSWORD, SECRET, Browser, Site, build_site, email_token, tear_down, work
+from conftest import DISGUISED, ORIGIN, PASSWORD, SECRET, Browser, Site, build_site, email_token, tear_down, work
 from flask import Response
 from sqlalchemy import delete, select, update
 
@@ -25,21 +25,6 @@ from flask_better_auth.services import email_links, users, verifications
 VECTORS = Path(__file__).parents[1] / "vectors" / "email_tokens.json"
 NEW = "another good password"
 HOUR = timedelta(hours=1)
-#: A2 of SECURITY: what no browser may be sent to.
-FOREIGN = [
-    "https://evil.test",
-    "//evil.test",
-    "/\\evil.test",
-    "\\\\evil.test",
-    "///evil.test",
-    "/%2f/evil.test",
-    "/%5cevil.test",
-    "/\t/evil.test",
-    "https:evil.test",
-    "https:/evil.test",
-    " https://evil.test",
-    "javascript:alert(1)",
-]
 
 
 class Post:
@@ -129,7 +114,7 @@ asking_of_all, asking = shared(
 @pytest.fixture
 def time() -> Iterator[time_machine.Coordinates]:
     """Time that stands still until it is moved."""
-    with time_machine.travel(clock.now(), tick=False) as coordinates:
+    with time_machine.travel(clock.now().replace(microsecond=0), tick=False) as coordinates:
         yield coordinates
 
 
@@ -193,7 +178,7 @@ def forged(claims: Any, *, secret: str = SECRET, header: Any = None, algorithm: 
 # ---------------------------------------------------------------- A5
 
 
-@pytest.mark.parametrize("target", FOREIGN)
+@pytest.mark.parametrize("target", ["https://evil.test", "javascript:alert(1)", *DISGUISED])
 def test_a5_links_lead_to_no_foreign_place_and_are_not_used_up(site: Site, target: str) -> None:
     ada = site.sign_up("ada")
     token, before = reset_token(site), site.snapshot()
@@ -303,6 +288,24 @@ def test_e3_a_mail_is_asked_for_at_the_same_cost_whether_the_address_is_known(
         POST.sent.clear()
     assert costs == [{"statement SELECT": 1}] * 2
     assert answers[0] == answers[1]
+
+
+def test_without_additions_the_other_names_are_unknown(make_auth: Callable[..., Site]) -> None:
+    site = make_auth(**options(additions=False))
+    statuses = [
+        site.browser().post(path, {"email": "ada@example.com"}).status_code
+        for path in ("/request-password-reset", "/forgot-password", "/forget-password")
+    ]
+    assert statuses == [200, 404, 404]
+
+
+def test_d5_the_other_names_share_the_limit(make_auth: Callable[..., Site]) -> None:
+    site = make_auth(**options(rate_limit={"enabled": True}))
+    statuses = [
+        site.browser().post(path, {"email": f"{path[1:]}@example.com"}).status_code
+        for path in ("/request-password-reset", "/forgot-password", "/forget-password", "/forgot-password")
+    ]
+    assert statuses == [200, 200, 200, 429]
 
 
 def test_e3_verified_and_unverified_addresses_are_answered_alike(site: Site) -> None:
@@ -446,6 +449,29 @@ def test_h1_a_user_who_is_gone_gets_no_password(site: Site) -> None:
     assert site.rows("account") == []
 
 
+@pytest.mark.parametrize("had", ["a password", "none"])
+def test_h1_a_user_who_is_deleted_meanwhile_gets_no_password(
+    site: Site, had: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    password = {"password": PASSWORD} if had == "a password" else {}
+    site.api.create_user(email="ada@example.com", name="Ada", **password)
+    token = reset_token(site)
+    passwords = site.app.extensions["better_auth"].passwords
+    original = passwords.hash
+
+    def overtaken(new: str) -> str:
+        with site.app.app_context():
+            for model in (site.auth.Account, site.auth.User):
+                site.db.session.execute(delete(model))
+            site.db.session.commit()
+        hashed: str = original(new)
+        return hashed
+
+    monkeypatch.setattr(passwords, "hash", overtaken)
+    assert_refused(reset(site, token), 400, "USER_NOT_FOUND")
+    assert [site.rows(table) for table in ("user", "account")] == [[], []]
+
+
 def test_h1_a_reset_that_fails_halfway_changes_nothing_and_the_link_stays_good(make_auth: Callable[..., Site]) -> None:
     broken = [True]
 
@@ -463,6 +489,15 @@ def test_h1_a_reset_that_fails_halfway_changes_nothing_and_the_link_stays_good(m
 
 
 # ---------------------------------------------------------------- H2, H3, H4
+
+
+def store(site: Site, kind: verifications.Kind[str], secret: str) -> None:
+    """Store a secret that proves Ada."""
+    value, soon = kind.write(user_of(site, "ada@example.com").id), clock.now() + HOUR
+    with site.app.app_context():
+        row = site.auth.Verification(identifier=kind.prefix + secret, value=value, expires_at=soon)
+        site.db.session.add(row)
+        site.db.session.commit()
 
 
 def change_password(ada: Browser) -> Any:
@@ -491,8 +526,11 @@ def test_h2_reset_links_die_with_what_they_were_for(site: Site, change: Callable
     ada = site.sign_up("ada")
     site.sign_up("bob")
     old, bobs = [reset_token(site) for _ in range(2)], reset_token(site, "bob")
+    store(site, verifications.DELETE_ACCOUNT, "another-purpose")
     assert change(ada).status_code == 200
     before = site.snapshot()
+    left = {row["identifier"] for row in before["verification"]}
+    assert left == {"delete-account-another-purpose", f"reset-password:{bobs}"}
     for token in old:
         assert_refused(reset(site, token, "a third good password"), 400, "INVALID_TOKEN")
     assert site.snapshot() == before
@@ -654,6 +692,23 @@ def test_h12_the_link_signs_nobody_in_without_the_second_factor(site: Site) -> N
         assert answer.json == {"factor": "email-verification"} if not query else answer.headers["Location"] == "/in"
         assert (browser.cookies, len(site.rows("session"))) == ({}, sessions)
         assert user_of(site, "ada@example.com").email_verified is True
+
+
+@pytest.mark.parametrize("when", ["before_email_verification", "after_email_verification"])
+def test_h5_an_address_that_changes_meanwhile_is_not_verified_and_signs_nobody_in(
+    make_auth: Callable[..., Site], when: str
+) -> None:
+    def overtake(user: dict[str, Any]) -> None:
+        site.api.update_user(user_id=user["id"], data={"email": "new@example.com"})
+
+    site = make_auth(**options(email_verification={when: overtake, "auto_sign_in_after_verification": True}))
+    site.sign_up("ada")
+    browser = site.browser()
+    answer = follow(browser, token_of(site))
+    assert answer.status_code == (401 if when.startswith("before") else 200)
+    assert browser.cookies == {}
+    (user,) = site.rows("user")
+    assert (user.email, user.email_verified, len(site.rows("session"))) == ("new@example.com", False, 1)
 
 
 def test_h5_a_callback_of_the_application_can_refuse(make_auth: Callable[..., Site]) -> None:
@@ -946,13 +1001,8 @@ def test_h14_a_parameter_that_stands_twice_is_refused(site: Site, twice: str) ->
 @pytest.mark.parametrize("kind", verifications.KINDS, ids=lambda kind: kind.prefix)
 def test_k2_a_secret_of_one_kind_is_none_of_another(site: Site, kind: verifications.Kind[str]) -> None:
     site.sign_up("ada")
-    secret, ada = "the-same-secret-for-every-kind", user_of(site, "ada@example.com")
-    with site.app.app_context():
-        soon = clock.now() + HOUR
-        site.db.session.add(
-            site.auth.Verification(identifier=kind.prefix + secret, value=kind.write(ada.id), expires_at=soon)
-        )
-        site.db.session.commit()
+    secret = "the-same-secret-for-every-kind"
+    store(site, kind, secret)
     before, is_reset = site.snapshot(), kind is verifications.RESET_PASSWORD
     assert_refused(follow(site.browser(), secret), 401, "INVALID_TOKEN")
     for token in (secret, kind.prefix + secret):
