@@ -5,10 +5,8 @@ By hand, against any server: ``AUTH_URL=http://127.0.0.1:5000 node --test core.t
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import npm
 import pytest
 from chromium import chromium
 from conftest import PASSWORD, STUCK, Site
@@ -39,23 +38,10 @@ class Quiet(WSGIRequestHandler):
         pass
 
 
-def command(name: str) -> str:
-    """Where a program of Node is."""
-    return shutil.which(name) or pytest.fail(f"{name} is missing: install Node 20 or later")
-
-
 @pytest.fixture(scope="session")
 def packages() -> None:
-    """The packages of the lock file, installed once per clone; who comes second at the same time waits."""
-    npm, lock, done = command("npm"), CLIENT / "package-lock.json", CLIENT / "node_modules" / ".installed"
-    with lock.open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        if done.is_file() and done.read_bytes() == lock.read_bytes():
-            return
-        result = subprocess.run([npm, "ci"], cwd=CLIENT, capture_output=True, text=True)
-        if result.returncode:
-            pytest.fail(f"npm ci:\n{result.stdout}{result.stderr}")
-        done.write_bytes(lock.read_bytes())
+    """The packages that the scripts and the page use."""
+    npm.install(CLIENT)
 
 
 @pytest.fixture
@@ -95,7 +81,7 @@ SCRIPTS: dict[str, Callable[[], list[Plugin]]] = {
 def test_the_official_client_in_node(serve: Serve, script: str) -> None:
     path = CLIENT / f"{script}.test.mjs"
     result = subprocess.run(
-        [command("node"), "--test", "--test-reporter=tap", str(path)],
+        [npm.command("node"), "--test", "--test-reporter=tap", str(path)],
         env={"PATH": os.environ["PATH"], "AUTH_URL": serve(plugins=SCRIPTS[script]())},
         capture_output=True,
         text=True,
