@@ -32,6 +32,8 @@ def _normalised(password: str) -> bytes:
 class _Argon2:
     """The standard form of argon2; ``verify`` answers ``None`` for what it cannot read."""
 
+    name = "argon2"
+
     def __init__(self, hasher: PasswordHasher) -> None:
         self.hasher = hasher
 
@@ -55,6 +57,8 @@ class _Argon2:
 
 class _Scrypt:
     """The reference's own form: 32 hex digits of salt, a colon, 128 hex digits of key."""
+
+    name = "scrypt"
 
     def hash(self, password: str) -> str:
         salt = secrets.token_hex(16)
@@ -142,6 +146,10 @@ class Passwords:
     def is_current(self, stored: str) -> bool:
         """Whether ``stored`` is in the form and of the strength that ``hash`` makes now."""
         return self._writer.is_current(stored)
+
+    def form(self, stored: str) -> str | None:
+        """What the form of ``stored`` is called; nothing, if nobody here can read it."""
+        return next((reader.name for reader in self._readers if reader.reads(stored)), None)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

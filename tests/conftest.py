@@ -17,7 +17,9 @@ import pytest
 import redis
 from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
+from click.testing import Result
 from flask import Flask, Response
+from flask.cli import FlaskGroup
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import Connection, Engine, make_url
@@ -287,6 +289,13 @@ def tear_down(site: Site) -> None:
 def site(make_auth: Callable[..., Site]) -> Site:
     """An application with default options."""
     return make_auth()
+
+
+def command(app: Flask, *arguments: str, **options: Any) -> Result:
+    """Run ``flask better-auth ...`` as the ``flask`` command does, which knows the command by its entry point alone."""
+    flask = FlaskGroup(create_app=lambda: app, load_dotenv=False, set_debug_flag=False)
+    assert "better-auth" not in flask.commands
+    return app.test_cli_runner().invoke(flask, ["better-auth", *arguments], **options)
 
 
 def at_once(threads: int, act: Callable[[int], T]) -> list[T]:

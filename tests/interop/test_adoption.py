@@ -16,12 +16,15 @@ from typing import Any
 import npm
 import pytest
 import time_machine
-from conftest import PASSWORD, SECRET, Browser, Site, open_site
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from conftest import PASSWORD, SECRET, Browser, Site, command, open_site
 from flask import request
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from flask_better_auth import AdditionalField, clock
+from flask_better_auth.checks import Finding, adoption
 from flask_better_auth.context import Call
 from flask_better_auth.plugins import Username
 from flask_better_auth.services import verifications
@@ -31,7 +34,7 @@ SERVER = Path(__file__).parent / "adoption"
 TOKEN = "better-auth.session_token"
 DAY = timedelta(days=1)
 #: What a name may be: everything.
-NAMES = {"ada": "Ada", "odd": "Ås 🦄 'Ω\" \\ <b>\u202e\n", "long": "x" * 200, "blank": " "}
+NAMES = {"ada": "Ada", "odd": "Ås 🦄 'Ω\" \\ <b>\u202e\n", "blank": " "}
 #: How the fields of ``server.mjs`` are called here.
 FIELDS = {
     "nickname": AdditionalField("string", required=False),
@@ -102,6 +105,11 @@ class Node:
         return browser
 
 
+def findings(site: Site, cookie: str | None = None) -> list[Finding]:
+    with site.app.app_context():
+        return adoption(site.app.extensions["better_auth"], cookie)
+
+
 def credentials(who: str) -> dict[str, str]:
     return {"email": f"{who}@example.com", "password": PASSWORD}
 
@@ -144,8 +152,8 @@ class Both:
             engine.dispose()
         name = made.get_backend_name()
         there = made.database if name == "sqlite" else made.set(drivername=name).render_as_string(hide_password=False)
-        for node in nodes.values():
-            node.run("open", url=there, shape=shape, secret=SECRET)
+        # what the library found missing, and made
+        self.made, _ = (node.run("open", url=there, shape=shape, secret=SECRET) for node in nodes.values())
         self.sites: list[Site] = []
 
     def site(self, **options: Any) -> Site:
@@ -188,9 +196,9 @@ def share(own_database: str, nodes: dict[str, Node]) -> Iterator[Callable[[str],
                 site.db.engine.dispose()
 
 
-@pytest.fixture(params=list(SHAPES))
+@pytest.fixture(params=["core", "plugins"])
 def both(share: Callable[[str], Both], request: pytest.FixtureRequest) -> Both:
-    """Each shape."""
+    """With and without what plugins add that are not enabled here."""
     return share(request.param)
 
 
@@ -198,6 +206,52 @@ def both(share: Callable[[str], Both], request: pytest.FixtureRequest) -> Both:
 def core(share: Callable[[str], Both]) -> Both:
     """Nothing beside the core."""
     return share("core")
+
+
+# ---------------------------------------------------------------- the tables
+
+
+def test_the_check_finds_that_it_fits(both: Both) -> None:
+    browser = both.node.sign_up(both.browser())
+    cookie = browser.cookies[TOKEN]
+    found = findings(both.sites[0], cookie)
+    assert [finding for finding in found if finding.level != "note"] == []
+    done = command(both.sites[0].app, "adopt", "--check", "--cookie", cookie)
+    assert (done.exit_code, done.output.splitlines()[-1]) == (0, "it fits")
+
+
+def test_what_the_check_finds_missing_is_made_by_its_statements(core: Both) -> None:
+    options = {"user": {"additional_fields": FIELDS}, "rate_limit": {"storage": "database"}}
+    site = core.site(**options)
+    found = [f for f in findings(site) if f.level == "error"]
+    assert {f.where for f in found} == {"rateLimit"} | {f"user.{name}" for name in VALUES}
+    core.execute(*(statement for finding in found for statement in finding.statements))
+    assert not [f for f in findings(site) if f.level == "error"]
+    browser = core.browser()
+    assert site.browser().post("/sign-up/email", {**credentials("ada"), "name": "Ada", **VALUES}).status_code == 200
+    assert core.node.session(core.node.sign_in(browser))["user"]["name"] == "Ada"
+
+
+def test_tables_that_are_made_here_are_complete_there(
+    own_database: str, share: Callable[[str], Both], nodes: dict[str, Node]
+) -> None:
+    site = open_site(own_database, options={"naming": "camelCase", "password_hash": "scrypt", **SHAPES["fields"]})
+    with site.app.app_context():
+        site.db.create_all()
+        site.db.engine.dispose()
+    both = share("fields")
+    assert both.made == {"added": 0, "created": []}
+    browser = both.node.sign_up(both.browser(), **VALUES)
+    there, here = both.node.session(browser)["user"], browser.session()["user"]
+    assert {**there, "balance": int(there["balance"])} == here
+
+
+def test_alembic_finds_nothing_to_do(core: Both, dialect: str) -> None:
+    """On PostgreSQL; SQLAlchemy reads the other databases less exactly."""
+    site = core.sites[0]
+    with site.app.app_context(), site.db.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert dialect != "postgresql" or compare_metadata(context, site.db.metadata) == []
 
 
 # ---------------------------------------------------------------- from there to here
