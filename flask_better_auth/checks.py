@@ -10,7 +10,8 @@ from datetime import timedelta
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
-from sqlalchemy import Date, Enum, Numeric, String, func, inspect, select, text, type_coerce, update
+from sqlalchemy import Date, Enum, Numeric, String, func, inspect, select, text, true, type_coerce, update
+from sqlalchemy import column as sql_column
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.engine.reflection import Inspector
@@ -20,7 +21,7 @@ from sqlalchemy.types import JSON, BigInteger, Boolean, DateTime, Integer, TypeE
 from . import clock
 from .config import AuthConfig
 from .context import AuthState
-from .models import UtcDateTime, kind_of
+from .models import UtcDateTime, column_name, kind_of
 from .services import accounts
 
 #: What JavaScript writes of a time, for SQL's LIKE.
@@ -29,6 +30,8 @@ _ISO = "____-__-__T__:__:__.___Z"
 _APART = timedelta(minutes=5)
 #: A required column of this name in this table is what better-auth 1.7.0 to 1.7.2 left.
 _LEFT = ("account", "issuer")
+#: Columns of plugins that stop a sign-in, and whom they stop.
+_GATES = {"two_factor_enabled": "users with a second factor", "banned": "users who are banned"}
 
 
 @dataclass(frozen=True)
@@ -251,6 +254,7 @@ def rows(state: AuthState) -> Iterator[Finding]:
         engine = cast(Engine, session.get_bind(mapper=inspect(state.models["user"])))
     with engine.connect() as connection:
         yield from _counted(state, connection)
+        yield from _gates(state, connection)
         yield from _passwords(state, connection)
         yield from _times(state, connection)
 
@@ -262,6 +266,20 @@ def _counted(state: AuthState, connection: Connection) -> Iterator[Finding]:
         select(func.count()).select_from(session.model).where(session.columns["expires_at"] > clock.now())
     )
     yield Finding("note", "rows", f"users: {users}, sessions that are not over: {live}")
+
+
+def _gates(state: AuthState, connection: Connection) -> Iterator[Finding]:
+    """Users whom the other server does not let in by a password alone, and nobody here would ask."""
+    model = state.models["user"]
+    table: Table = model.__table__
+    there = {found["name"] for found in inspect(connection).get_columns(table.name, table.schema)}
+    for attribute, who in _GATES.items():
+        name = column_name(table.metadata, attribute)
+        if name in there and name not in table.columns:
+            gated = select(func.count()).select_from(model).where(sql_column(name, Boolean()).is_(true()))
+            if found := connection.scalar(gated):
+                told = f"{who}: {found}; here they sign in with their password alone"
+                yield Finding("error", f"{table.name}.{name}", told)
 
 
 def _passwords(state: AuthState, connection: Connection) -> Iterator[Finding]:

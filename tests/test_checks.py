@@ -13,7 +13,7 @@ import time_machine
 from conftest import FAST, PASSWORD, SECRET, Site, command, open_site
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Column, Index, Integer, MetaData, String, Table, UniqueConstraint, event, inspect, text
+from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table, UniqueConstraint, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.types import BigInteger, DateTime
 
@@ -308,6 +308,20 @@ def test_passwords_in_accounts_of_another_id_are_mended(make: Make) -> None:
     mend(site)
     assert "account" not in said(site, "warning")
     assert site.browser().post("/sign-in/email", sign_in).status_code == 200
+
+
+@pytest.mark.parametrize("column", ["twoFactorEnabled", "banned"])
+def test_users_whom_another_plugin_would_stop_are_an_error(make: Make, column: str) -> None:
+    """Here nothing would: no plugin that is enabled knows the column."""
+    site = make(lambda tables: tables["user"].append_column(Column(column, Boolean())))
+    for who in ("ada", "bob"):
+        site.sign_up(who)
+    user, quoted = name_of(site, "user"), name_of(site, column)
+    execute(site, f"UPDATE {user} SET {quoted} = false")
+    assert said(site, "error") == {}
+    execute(site, f"UPDATE {user} SET {quoted} = true WHERE name = 'Ada'")
+    (told,) = said(site, "error").values()
+    assert told.endswith(": 1; here they sign in with their password alone")
 
 
 def test_sessions_that_begin_in_the_future_are_an_error(make: Make) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
@@ -18,7 +21,7 @@ import pytest
 import time_machine
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from conftest import PASSWORD, SECRET, Browser, Site, command, open_site
+from conftest import ORIGIN, PASSWORD, SECRET, Browser, Site, command, open_site
 from flask import request
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
@@ -31,6 +34,8 @@ from flask_better_auth.services import verifications
 from flask_better_auth.wire import iso
 
 SERVER = Path(__file__).parent / "adoption"
+PAGE = Path(__file__).parents[2] / "docs" / "adoption.md"
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TOKEN = "better-auth.session_token"
 DAY = timedelta(days=1)
 #: What a name may be: everything.
@@ -246,12 +251,34 @@ def test_tables_that_are_made_here_are_complete_there(
     assert {**there, "balance": int(there["balance"])} == here
 
 
-def test_alembic_finds_nothing_to_do(core: Both, dialect: str) -> None:
+@pytest.mark.parametrize("shape", SHAPES)
+def test_alembic_finds_nothing_to_do(share: Callable[[str], Both], dialect: str, shape: str) -> None:
     """On PostgreSQL; SQLAlchemy reads the other databases less exactly."""
-    site = core.sites[0]
+    page: dict[str, Any] = {}
+    exec("".join(code for language, code in FENCE.findall(PAGE.read_text()) if language == "python"), page)
+    site = share(shape).sites[0]
     with site.app.app_context(), site.db.engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert dialect != "postgresql" or compare_metadata(context, site.db.metadata) == []
+        options = {"compare_type": True, "include_object": page["what_we_have"]}
+        context = MigrationContext.configure(connection, opts=options)
+        found = compare_metadata(context, site.db.metadata)
+    # the unique columns of options have an index with a name in place of a constraint
+    assert dialect != "postgresql" or [d[1].name for d in found] == (["ix_user_handle"] if shape == "fields" else [])
+
+
+def test_the_page_of_the_docs_from_the_command_line(core: Both, tmp_path: Path) -> None:
+    blocks = FENCE.findall(PAGE.read_text())
+    (tmp_path / "app.py").write_text("\n".join(code for language, code in blocks if language == "python"))
+    (console,) = (code for language, code in blocks if language == "console")
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("FLASK_")}
+    settings = {"BETTER_AUTH_SECRET": SECRET, "BETTER_AUTH_URL": ORIGIN, "SQLALCHEMY_DATABASE_URI": core.url}
+    done = subprocess.run(
+        [sys.executable, "-m", "flask", *shlex.split(console)[2:]],
+        cwd=tmp_path,
+        env={**inherited, **{f"FLASK_{key}": value for key, value in settings.items()}},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "it fits"), done.stderr
 
 
 # ---------------------------------------------------------------- from there to here
@@ -446,6 +473,9 @@ def test_columns_that_nobody_here_knows_are_left_alone(share: Callable[[str], Bo
     (row,) = both.all(f"SELECT * FROM {quoted} WHERE name = 'Bob'")
     assert (row["tier"], row["role"], row["username"]) == ("free", None, None)
     assert both.node.session(bob)["user"]["banned"] in (False, None)
+    assert both.node.send(bob, "GET", "/admin/list-users")["status"] == 403
+    users = both.node.send(browser, "GET", "/admin/list-users")["body"]["users"]
+    assert {user["name"] for user in users} == {"Changed", "Bob"}
 
 
 def test_a_plugin_takes_over_the_columns_that_the_library_made_for_it(share: Callable[[str], Both]) -> None:
