@@ -51,6 +51,7 @@ def kind(field: fields.Field[Any]) -> str:
 
 def keywords(endpoint: Endpoint) -> Iterator[str]:
     """The fields of an endpoint; each may stand in ``body`` or ``query`` instead, so none has to be given."""
+    yield from (f"{name}: str" for name in endpoint.parameters)
     given: dict[str, str] = {}
     for schema in (endpoint.body, endpoint.query, endpoint.privileged):
         if schema is not None:

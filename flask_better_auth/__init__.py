@@ -2,13 +2,18 @@
 
 from . import signals
 from .config import (
+    AccountLinking,
     AccountOptions,
     AdditionalField,
     Advanced,
+    ChangeEmail,
     CookieAttributes,
+    CookieCache,
     CookieOverride,
     CrossSubDomainCookies,
+    DeleteUser,
     EmailAndPassword,
+    EmailVerification,
     IpAddress,
     Limit,
     OnAPIError,
@@ -25,10 +30,12 @@ from .extension import BetterAuth
 from .hooks import Around, DatabaseHooks, Hook, Hooks, TableHooks
 from .models import AccountMixin, SessionMixin, TableMixin, UserMixin, VerificationMixin
 from .plugin import Column, Plugin
+from .storage import RedisStorage, SecondaryStorage, StorageUnavailable
 from .wire import WireSchema
 
 __all__ = [
     "APIError",
+    "AccountLinking",
     "AccountMixin",
     "AccountOptions",
     "AdditionalField",
@@ -36,13 +43,17 @@ __all__ = [
     "Around",
     "BetterAuth",
     "Call",
+    "ChangeEmail",
     "Column",
     "ConfigError",
     "CookieAttributes",
+    "CookieCache",
     "CookieOverride",
     "CrossSubDomainCookies",
     "DatabaseHooks",
+    "DeleteUser",
     "EmailAndPassword",
+    "EmailVerification",
     "ErrorCode",
     "Hook",
     "Hooks",
@@ -52,10 +63,13 @@ __all__ = [
     "Plugin",
     "RateLimit",
     "Record",
+    "RedisStorage",
     "Reply",
     "Routes",
+    "SecondaryStorage",
     "SessionMixin",
     "SessionOptions",
+    "StorageUnavailable",
     "TableHooks",
     "TableMixin",
     "TransactionConflict",

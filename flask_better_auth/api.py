@@ -32,7 +32,8 @@ class API:
     Args:
         body, query: fields under Python names or wire names; plain keywords are fields too. What only server code may
             ask for, such as another user's sessions by ``user_id``, is a keyword and never a field: a body that was
-            passed on from a client cannot hold it.
+            passed on from a client cannot hold it. The parts of a path such as ``/reset-password/<token>`` are keywords
+            too.
         headers: the caller's headers, where an endpoint needs to know who asks; unknown ones are left out.
         session: ``db.session``, to write in its transaction instead of an own one.
         return_headers: return ``(headers, result)``.
@@ -72,13 +73,16 @@ class API:
         state = self._find_state()
         bound = state.registry.by_name[name]
         privileged = {key: fields.pop(key) for key in _privileged(bound.endpoint) if key in fields}
+        params = {key: fields.pop(key) for key in bound.endpoint.parameters if key in fields}
+        if len(params) < len(bound.endpoint.parameters):
+            raise TypeError(f"{name}() needs {' and '.join(bound.endpoint.parameters)}")
         sent_body, sent_query = _parts(bound, body, query, fields)
         joined = session() if isinstance(session, scoped_session) else session
         environ = _environ(state, bound, headers)
         outcome: Reply | APIError
         with state.app.request_context(environ) as context:
             call = Call(state, bound.endpoint, context.request, internal=True, joined=joined)
-            call.query, call.privileged = sent_query, privileged
+            call.query, call.privileged, call.params = sent_query, privileged, params
             try:
                 if bound.endpoint.needs_headers and headers is None and not privileged:
                     raise wire.invalid("Headers is required")

@@ -21,6 +21,43 @@ class API:
     def __getattr__(self, name: str) -> Callable[..., Any]: ...
     def __dir__(self) -> list[str]: ...
     @overload
+    def change_email(
+        self,
+        *,
+        new_email: str = ...,
+        callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Change the caller's address once the new one is proven; the answer is the same whether it is somebody's."""
+    @overload
+    def change_email(
+        self,
+        *,
+        new_email: str = ...,
+        callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Change the caller's address once the new one is proven; the answer is the same whether it is somebody's."""
+    @overload
+    def change_email(
+        self,
+        *,
+        new_email: str = ...,
+        callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Change the caller's address once the new one is proven; the answer is the same whether it is somebody's."""
+    @overload
     def change_password(
         self,
         *,
@@ -128,6 +165,89 @@ class API:
     ) -> Any:
         """Create a user from the server, without a session; additional fields stand beside the others or in
         ``data``."""
+    @overload
+    def delete_user(
+        self,
+        *,
+        callback_url: str = ...,
+        password: str = ...,
+        token: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Delete the caller: by their password, by a session that was opened lately, or by the token in a mail;
+        where mails are configured, send one unless it brings that token."""
+    @overload
+    def delete_user(
+        self,
+        *,
+        callback_url: str = ...,
+        password: str = ...,
+        token: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Delete the caller: by their password, by a session that was opened lately, or by the token in a mail;
+        where mails are configured, send one unless it brings that token."""
+    @overload
+    def delete_user(
+        self,
+        *,
+        callback_url: str = ...,
+        password: str = ...,
+        token: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Delete the caller: by their password, by a session that was opened lately, or by the token in a mail;
+        where mails are configured, send one unless it brings that token."""
+    @overload
+    def delete_user_callback(
+        self,
+        *,
+        token: str = ...,
+        callback_url: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Delete the caller by the link in the mail. It needs their session too: whoever looks into mails and
+        follows links deletes nobody (SECURITY H10)."""
+    @overload
+    def delete_user_callback(
+        self,
+        *,
+        token: str = ...,
+        callback_url: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Delete the caller by the link in the mail. It needs their session too: whoever looks into mails and
+        follows links deletes nobody (SECURITY H10)."""
+    @overload
+    def delete_user_callback(
+        self,
+        *,
+        token: str = ...,
+        callback_url: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Delete the caller by the link in the mail. It needs their session too: whoever looks into mails and
+        follows links deletes nobody (SECURITY H10)."""
     @overload
     def error(
         self,
@@ -261,6 +381,21 @@ class API:
     ) -> Any:
         """List the caller's live sessions, oldest first; for the server, those of ``user_id``."""
     @overload
+    def list_user_accounts(
+        self, *, headers: _Headers = ..., session: _Session = ..., as_response: Literal[False] = ...
+    ) -> list[dict[str, Any]]:
+        """List the caller's ways of signing in, oldest first, without what they hold (SECURITY J12)."""
+    @overload
+    def list_user_accounts(
+        self, *, headers: _Headers = ..., session: _Session = ..., as_response: Literal[True]
+    ) -> Response:
+        """List the caller's ways of signing in, oldest first, without what they hold (SECURITY J12)."""
+    @overload
+    def list_user_accounts(
+        self, *, headers: _Headers = ..., session: _Session = ..., return_headers: bool = ..., return_status: bool = ...
+    ) -> Any:
+        """List the caller's ways of signing in, oldest first, without what they hold (SECURITY J12)."""
+    @overload
     def ok(
         self, *, headers: _Headers = ..., session: _Session = ..., as_response: Literal[False] = ...
     ) -> dict[str, Any]:
@@ -310,6 +445,83 @@ class API:
         return_status: bool = ...,
     ) -> Any:
         """Send a link to set a new password, if the address has a user; the answer is the same if it has none."""
+    @overload
+    def request_password_reset_callback(
+        self,
+        *,
+        token: str,
+        callback_url: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> Any:
+        """Lead from the link in the mail to the page that asks for the new password."""
+    @overload
+    def request_password_reset_callback(
+        self,
+        *,
+        token: str,
+        callback_url: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Lead from the link in the mail to the page that asks for the new password."""
+    @overload
+    def request_password_reset_callback(
+        self,
+        *,
+        token: str,
+        callback_url: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Lead from the link in the mail to the page that asks for the new password."""
+    @overload
+    def reset_password(
+        self,
+        *,
+        new_password: str = ...,
+        token: str = ...,
+        body: _Fields = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Set a new password by the token of a link."""
+    @overload
+    def reset_password(
+        self,
+        *,
+        new_password: str = ...,
+        token: str = ...,
+        body: _Fields = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Set a new password by the token of a link."""
+    @overload
+    def reset_password(
+        self,
+        *,
+        new_password: str = ...,
+        token: str = ...,
+        body: _Fields = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Set a new password by the token of a link."""
     @overload
     def revoke_other_sessions(
         self,
@@ -408,6 +620,43 @@ class API:
     ) -> Any:
         """End all of the caller's sessions, this one too; for the server, those of ``user_id``."""
     @overload
+    def send_verification_email(
+        self,
+        *,
+        email: str = ...,
+        callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Send the link that proves an address; without a session the answer is the same whether it has a user."""
+    @overload
+    def send_verification_email(
+        self,
+        *,
+        email: str = ...,
+        callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Send the link that proves an address; without a session the answer is the same whether it has a user."""
+    @overload
+    def send_verification_email(
+        self,
+        *,
+        email: str = ...,
+        callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Send the link that proves an address; without a session the answer is the same whether it has a user."""
+    @overload
     def set_password(
         self,
         *,
@@ -620,6 +869,40 @@ class API:
     ) -> Any:
         """Create a user with an e-mail address and a password, and sign them in."""
     @overload
+    def unlink_account(
+        self,
+        *,
+        account_id: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Take one of the caller's ways of signing in away, by the ``id`` that ``list_user_accounts`` shows."""
+    @overload
+    def unlink_account(
+        self,
+        *,
+        account_id: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Take one of the caller's ways of signing in away, by the ``id`` that ``list_user_accounts`` shows."""
+    @overload
+    def unlink_account(
+        self,
+        *,
+        account_id: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Take one of the caller's ways of signing in away, by the ``id`` that ``list_user_accounts`` shows."""
+    @overload
     def update_session(
         self,
         *,
@@ -699,6 +982,43 @@ class API:
         **columns: Any,
     ) -> Any:
         """Change the caller's name, image and additional fields; for the server, ``data`` of ``user_id``."""
+    @overload
+    def verify_email(
+        self,
+        *,
+        token: str = ...,
+        callback_url: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Follow a link that proves an address, or one that belongs to a change of it."""
+    @overload
+    def verify_email(
+        self,
+        *,
+        token: str = ...,
+        callback_url: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Follow a link that proves an address, or one that belongs to a change of it."""
+    @overload
+    def verify_email(
+        self,
+        *,
+        token: str = ...,
+        callback_url: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Follow a link that proves an address, or one that belongs to a change of it."""
     @overload
     def verify_password(
         self,

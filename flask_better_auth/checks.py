@@ -158,10 +158,10 @@ class _Comparison:
             one = [index for index in self._indexes() if list(index.columns) == [column]]
             if column.primary_key or column.unique or any(index.unique for index in one):
                 if [column.name] not in unique:
-                    yield Finding("error", self._where(column.name), "is not unique", (self._index(column, "UNIQUE "),))
+                    yield Finding("error", self._where(column.name), "is not unique", self._index(column, "UNIQUE "))
             elif one and column.name not in first:
                 told = "has no index: whoever looks for a row by it reads the whole table"
-                yield Finding("warning", self._where(column.name), told, (self._index(column),))
+                yield Finding("warning", self._where(column.name), told, self._index(column))
         if not self._is("sqlite"):  # which does not heed foreign keys unless it is told to, nor tell their options
             yield from self._foreign_keys()
 
@@ -197,9 +197,13 @@ class _Comparison:
         dropped = [f"DROP INDEX {quote(str(index['name']))}" for index in indexes]
         return (*dropped, f"ALTER TABLE {self.quoted} DROP COLUMN {quote(name)}")
 
-    def _index(self, column: Column[Any], kind: str = "") -> str:
+    def _index(self, column: Column[Any], kind: str = "") -> tuple[str, ...]:
+        """What makes an index; MariaDB and MySQL need a type of known length for it."""
         name, quote = f"{self.table.name}_{column.name}_idx", self.dialect.identifier_preparer.quote
-        return f"CREATE {kind}INDEX {quote(name)} ON {self.quoted} ({quote(column.name)})"
+        made = f"CREATE {kind}INDEX {quote(name)} ON {self.quoted} ({quote(column.name)})"
+        if isinstance(self.columns[column.name]["type"], mysql.TEXT):
+            return (f"ALTER TABLE {self.quoted} MODIFY {self._ddl(CreateColumn(column))}", made)
+        return (made,)
 
     def _indexes(self) -> list[Any]:
         return sorted(self.table.indexes, key=lambda index: str(index.name))
@@ -351,7 +355,9 @@ def _secret(state: AuthState, cookie: str | None, found: list[Finding]) -> Itera
         yield Finding("error", "secret", "the cookie was signed with another")
         return
     yield Finding("note", "secret", "the cookie was signed with it")
-    if any(finding.level == "error" and finding.where not in ("cookie", "secret") for finding in found):
+    options = state.config.session
+    elsewhere = options.stateless or (state.storage is not None and not options.store_session_in_database)
+    if elsewhere or any(finding.level == "error" for finding in found):
         return
     session = state.tables["session"].columns
     with state.db.session.session_factory() as work:
@@ -376,8 +382,8 @@ def settings(state: AuthState) -> Iterator[Finding]:
         yield Finding("warning", "trusted_origins", "every origin is trusted")
     if config.rate_limit.enabled is False:
         yield Finding("warning", "rate_limit", "requests are not limited")
-    elif config.rate_limit.storage == "memory":
-        yield Finding("note", "rate_limit", "each process counts by itself; several need the database or Redis")
+    elif (config.rate_limit.storage or "memory") == "memory" and state.storage is None:
+        yield Finding("note", "rate_limit", "each process counts by itself, unless a Limiter of the application counts")
     if config.advanced.disable_csrf_check or config.advanced.disable_origin_check:
         yield Finding("warning", "advanced", "origins are not checked everywhere")
     if not config.hardening:

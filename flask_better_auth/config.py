@@ -74,8 +74,13 @@ class EmailAndPassword(_Section):
         disable_sign_up: only the server can create users.
         min_password_length: in characters of UTF-16, as JavaScript counts.
         max_password_length: likewise; the bound is checked before anything is hashed.
-        send_reset_password: called with ``user``, ``url`` and ``token``; without it a reset is refused.
+        require_email_verification: nobody gets a session by a password before the address is verified; then a sign-up
+            opens none, and its answer does not tell whether the address was new.
+        send_reset_password: called with ``user``, ``url`` and ``token``; without it a reset is refused, in debug the
+            link is logged.
         reset_password_token_expires_in: how long the link works.
+        revoke_sessions_on_password_reset: a reset ends every session of the user.
+        on_password_reset: called with ``user`` when a reset is done.
         on_existing_user_sign_up: called with ``user`` when the answer hides that the address was taken.
     """
 
@@ -84,9 +89,76 @@ class EmailAndPassword(_Section):
     disable_sign_up: bool = False
     min_password_length: int = 8
     max_password_length: int = 128
+    require_email_verification: bool = False
     send_reset_password: Callable[..., object] | None = None
     reset_password_token_expires_in: timedelta = timedelta(hours=1)
+    revoke_sessions_on_password_reset: bool = False
+    on_password_reset: Callable[..., object] | None = None
     on_existing_user_sign_up: Callable[..., object] | None = None
+
+
+@dataclass(frozen=True)
+class EmailVerification(_Section):
+    """Proving that an e-mail address is the user's, by a link (reference option ``emailVerification``).
+
+    Args:
+        send_verification_email: called with ``user``, ``url`` and ``token``; without it no links are sent, in debug
+            they are logged.
+        send_on_sign_up: send the link after a sign-up; by default where ``require_email_verification`` is on.
+        send_on_sign_in: send it again when a sign-in is refused because the address is not verified.
+        auto_sign_in_after_verification: the link opens a session.
+        expires_in: how long a link works.
+        before_email_verification: called with ``user`` before the address counts as verified; an ``APIError`` refuses.
+        after_email_verification: called with ``user`` afterwards.
+    """
+
+    send_verification_email: Callable[..., object] | None = None
+    send_on_sign_up: bool | None = None
+    send_on_sign_in: bool = False
+    auto_sign_in_after_verification: bool = False
+    expires_in: timedelta = timedelta(hours=1)
+    before_email_verification: Callable[..., object] | None = None
+    after_email_verification: Callable[..., object] | None = None
+
+
+@dataclass(frozen=True)
+class ChangeEmail:
+    """Changing one's e-mail address (reference option ``user.changeEmail``).
+
+    Args:
+        enabled: the endpoint answers.
+        send_change_email_confirmation: called with ``user``, ``new_email``, ``url`` and ``token`` to ask at the old
+            address first, where that one is verified.
+        update_email_without_verification: where the old address is not verified, the new one counts at once.
+        send_change_email_notice: called with ``user``, as they were before, and ``new_email`` to tell the old address
+            that it was changed.
+    """
+
+    enabled: bool = False
+    send_change_email_confirmation: Callable[..., object] | None = None
+    update_email_without_verification: bool = False
+    send_change_email_notice: Callable[..., object] | None = None
+
+
+@dataclass(frozen=True)
+class DeleteUser:
+    """Users deleting themselves (reference option ``user.deleteUser``).
+
+    Args:
+        enabled: the endpoints answer.
+        send_delete_account_verification: called with ``user``, ``url`` and ``token``; the link in the mail then has to
+            be followed, whatever else was proven.
+        delete_token_expires_in: how long the link works.
+        before_delete: called with ``user`` before anything is deleted; an exception stops it, and an ``APIError`` is
+            the answer. Of two requests at once both call it, and one deletes.
+        after_delete: called with ``user`` after the commit.
+    """
+
+    enabled: bool = False
+    send_delete_account_verification: Callable[..., object] | None = None
+    delete_token_expires_in: timedelta = timedelta(days=1)
+    before_delete: Callable[..., object] | None = None
+    after_delete: Callable[..., object] | None = None
 
 
 @dataclass(frozen=True)
@@ -95,9 +167,24 @@ class UserOptions(_Section):
 
     Args:
         additional_fields: further columns, name -> ``AdditionalField`` or a dict of its arguments.
+        change_email: see ``ChangeEmail``.
+        delete_user: see ``DeleteUser``.
     """
 
     additional_fields: AdditionalFields = field(default_factory=dict)
+    change_email: ChangeEmail = field(default_factory=ChangeEmail)
+    delete_user: DeleteUser = field(default_factory=DeleteUser)
+
+
+@dataclass(frozen=True)
+class AccountLinking:
+    """The ways of signing in that a user has (reference option ``account.accountLinking``).
+
+    Args:
+        allow_unlinking_all: the last one may be unlinked too; nothing then signs the user in again.
+    """
+
+    allow_unlinking_all: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,9 +193,11 @@ class AccountOptions(_Section):
 
     Args:
         additional_fields: further columns.
+        account_linking: see ``AccountLinking``.
     """
 
     additional_fields: AdditionalFields = field(default_factory=dict)
+    account_linking: AccountLinking = field(default_factory=AccountLinking)
 
 
 @dataclass(frozen=True)
@@ -119,10 +208,36 @@ class VerificationOptions(_Section):
         additional_fields: further columns.
         store_identifier: ``"plain"`` shares the table with a TypeScript server, ``"hashed"`` keeps a leaked database
             from yielding usable links.
+        store_in_database: with ``secondary_storage``: keep them in the database too, where they are read.
     """
 
     additional_fields: AdditionalFields = field(default_factory=dict)
     store_identifier: Literal["plain", "hashed"] = "plain"
+    store_in_database: bool = False
+
+
+@dataclass(frozen=True)
+class CookieCache(_Section):
+    """A copy of session and user in a cookie, which shows who is signed in without a read (reference option
+    ``session.cookieCache``).
+
+    It is for showing alone: whatever changes or guards something reads the session itself. A session that was ended
+    elsewhere may be shown until its copy is over.
+
+    Args:
+        enabled: copies are made and read.
+        max_age: how long a copy counts.
+        strategy: ``"compact"`` (signed), ``"jwt"`` (signed, a standard) or ``"jwe"`` (encrypted, a standard).
+        version: a text, or a function of session and user that makes one; a copy of another version does not count.
+        refresh_cache: with ``session.stateless``: renew a copy when so little of its time is left; ``True`` for a
+            fifth of ``max_age``.
+    """
+
+    enabled: bool = False
+    max_age: timedelta = timedelta(minutes=5)
+    strategy: Literal["compact", "jwt", "jwe"] = "compact"
+    version: str | Callable[[Mapping[str, Any], Mapping[str, Any]], str] = "1"
+    refresh_cache: bool | timedelta = False
 
 
 @dataclass(frozen=True)
@@ -136,6 +251,11 @@ class SessionOptions(_Section):
         disable_session_refresh: sessions are never extended.
         defer_session_refresh: ``GET /get-session`` never writes, it tells whether ``POST /get-session`` is due.
         additional_fields: further columns.
+        cookie_cache: see ``CookieCache``.
+        store_session_in_database: with ``secondary_storage``: keep the rows in the database too, where what guards
+            something reads them; the storage then only saves reads.
+        preserve_session_in_database: with both: the row of a session that is ended stays, as one that is over.
+        stateless: no sessions are stored: the cookie cache is the session. Nobody can end one before it is over.
     """
 
     expires_in: timedelta = timedelta(days=7)
@@ -144,6 +264,15 @@ class SessionOptions(_Section):
     disable_session_refresh: bool = False
     defer_session_refresh: bool = False
     additional_fields: AdditionalFields = field(default_factory=dict)
+    cookie_cache: CookieCache = field(default_factory=CookieCache)
+    store_session_in_database: bool = False
+    preserve_session_in_database: bool = False
+    stateless: bool = False
+
+    def __post_init__(self) -> None:
+        if self.stateless:
+            alone = {"enabled": True, "strategy": "jwe", "max_age": self.expires_in, "refresh_cache": True}
+            object.__setattr__(self, "cookie_cache", CookieCache(**{**alone, **_given(self.cookie_cache)}))
 
 
 @dataclass(frozen=True)
@@ -245,7 +374,8 @@ class RateLimit(_Section):
         window: how long a client that has used up its requests must pause, where no special rule applies.
         max: how many requests each address has for a path, where no special rule applies.
         storage: where requests are counted: ``"memory"`` (each process by itself), ``"database"`` (a table
-            ``rate_limit``), or a storage URI such as ``redis://localhost:6379/0``.
+            ``rate_limit``), ``"secondary-storage"``, or a storage URI such as ``redis://localhost:6379/0``. By default
+            the secondary storage, where there is one, else memory.
         custom_rules: path, or pattern with ``*``, ``**`` and ``?`` -> ``Limit``, ``False`` for none, or a function of
             the request and the limit that would apply. The first that fits counts.
         failures_per_account: wrong passwords in a row that an account bears, from wherever they come; ``None`` for any
@@ -256,7 +386,7 @@ class RateLimit(_Section):
     enabled: bool | None = None
     window: timedelta = timedelta(seconds=10)
     max: int = 100
-    storage: str = field(default="memory", repr=False)  # a URI may hold a password
+    storage: str | None = field(default=None, repr=False)  # a URI may hold a password
     custom_rules: Mapping[str, CustomRule] = field(default_factory=dict)
     failures_per_account: Limit | None = Limit(100, per=3600)
     mails_per_recipient: Limit | None = Limit(5, per=3600)
@@ -313,11 +443,15 @@ class AuthConfig:
         naming: how columns are called: ``"snake_case"``, or ``"camelCase"`` as a TypeScript server made them.
         password_hash: ``"argon2id"``, ``"scrypt"`` (readable by a TypeScript server on the same database) or an
             ``argon2.PasswordHasher``.
+        secondary_storage: where sessions, verifications and limits are kept in place of the database: a URI such as
+            ``redis://localhost:6379/0``, ``"memory"`` for this process alone, or an own ``SecondaryStorage``.
         login_url: where ``login_required`` sends browsers.
         hardening: refusals beyond the reference that a client can see.
         additions: answers beyond the reference, for example a ``code`` in a 429.
-        email_and_password: see ``EmailAndPassword``; likewise ``user``, ``session``, ``account``, ``verification``,
-            ``advanced``, ``rate_limit`` and ``on_api_error``.
+        background: called with a function without arguments for each message to send, to run it elsewhere, for example
+            the ``submit`` of a ``ThreadPoolExecutor``; by default it runs when the answer is sent.
+        email_and_password: see ``EmailAndPassword``; likewise ``email_verification``, ``user``, ``session``,
+            ``account``, ``verification``, ``advanced``, ``rate_limit`` and ``on_api_error``.
     """
 
     secret: str = field(default="", repr=False)
@@ -333,10 +467,13 @@ class AuthConfig:
     table_prefix: str = ""
     naming: Literal["snake_case", "camelCase"] = "snake_case"
     password_hash: Any = None
+    secondary_storage: Any = field(default=None, repr=False)  # a URI may hold a password
     login_url: str | None = None
     hardening: bool = True
     additions: bool = True
+    background: Callable[[Callable[[], object]], object] | None = None
     email_and_password: EmailAndPassword = field(default_factory=EmailAndPassword)
+    email_verification: EmailVerification = field(default_factory=EmailVerification)
     user: UserOptions = field(default_factory=UserOptions)
     session: SessionOptions = field(default_factory=SessionOptions)
     account: AccountOptions = field(default_factory=AccountOptions)

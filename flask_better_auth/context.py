@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,18 +15,21 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import Headers
 
-from . import models, urls
+from . import models, storage, urls
 from .config import AdditionalFields, AuthConfig
+from .cookie_cache import CookieCache, Copy
 from .cookies import CookieJar, SetCookies
 from .errors import APIError, CoreErrors
 from .passwords import Passwords
-from .wire import Output
+from .storage import Guarded
+from .wire import Output, moment, wire_name
 
 if TYPE_CHECKING:
     from .endpoint import Endpoint, Registry
     from .hooks import DatabaseHooks, Hooks
     from .plugin import Plugin
     from .ratelimit import RateLimits
+    from .services.session_stores import SessionStore
 
 T = TypeVar("T")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -53,11 +57,25 @@ class Table:
     returned: tuple[str, ...]
     #: What columns hold that are not mentioned where a row is created.
     defaults: Mapping[str, Callable[[], Any]]
+    #: The columns that are times, and those that a row which left the server must have.
+    times: tuple[str, ...]
+    required: tuple[str, ...]
+    wire_names: Mapping[str, str]
 
     @classmethod
     def of(cls, model: type[Any]) -> Table:
         """Read it off a mapped class."""
-        return cls(model, models.statement_columns(model), models.returned_columns(model), models.defaults(model))
+        columns, returned = models.statement_columns(model), models.returned_columns(model)
+        types = {name: column.property.columns[0] for name, column in columns.items()}
+        return cls(
+            model,
+            columns,
+            returned,
+            models.defaults(model),
+            tuple(name for name, column in types.items() if isinstance(column.type, models.UtcDateTime)),
+            tuple(name for name in returned if not types[name].nullable),
+            {name: wire_name(name) for name in columns},
+        )
 
     def record(self, row: Iterable[Any]) -> Record:
         """A row whose values stand in the order of ``columns``."""
@@ -66,6 +84,24 @@ class Table:
     def shown(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """What of a row may leave the server."""
         return {name: row[name] for name in self.returned}
+
+    def wired(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A row, or what there is of one, as JSON keeps it."""
+        return {self.wire_names[name]: value for name, value in row.items()}
+
+    def revived(self, wired: Mapping[str, Any]) -> Record:
+        """A row that was written as JSON, under wire names; what is missing is null.
+
+        Raises:
+            ValueError: it is no row of this table.
+        """
+        row = Record((name, wired.get(self.wire_names[name])) for name in self.columns)
+        for name in self.times:
+            if row[name] is not None:
+                row[name] = moment(str(row[name]))
+        if any(row[name] is None for name in self.required):
+            raise ValueError("a row that lacks what it must have")
+        return row
 
 
 class AuthState:
@@ -88,6 +124,12 @@ class AuthState:
         self.tables = {name: Table.of(model) for name, model in mapped.items()}
         relaxed = app.debug or app.testing
         self.cookies = CookieJar(config, production=not relaxed)
+        self.cookie_cache = CookieCache(config, self.cookies, app.logger.warning)
+        secondary = storage.build(config.secondary_storage)
+        #: The secondary storage, if there is one.
+        self.storage = Guarded(secondary, self._tell_of_storage) if secondary is not None else None
+        #: Where sessions are kept.
+        self.sessions: SessionStore
         self.passwords = Passwords(config, relaxed=relaxed)
         self.registry: Registry
         self.limits: RateLimits
@@ -98,6 +140,9 @@ class AuthState:
         self._trusted = tuple(config.trusted_origins)
         if config.url:
             self._trusted = (urls.base_origin(config.url), *self._trusted)
+
+    def _tell_of_storage(self, message: str, failed: bool) -> None:
+        self.app.logger.warning(message, exc_info=failed)
 
     def once(self, build: Callable[[AuthState], Any]) -> Any:
         """What ``build`` makes of this application, for example a statement; made at its first use."""
@@ -213,6 +258,9 @@ class Call:
         #: The open unit's session, and what it does once it is committed.
         self.unit: Session | None = None
         self.after_commit: list[Callable[[], object]] = []
+        #: What undoes the unit's writes to places that know no transactions.
+        self.on_rollback: list[Callable[[], object]] = []
+        self._copy: tuple[Copy | None] | None = None
         self._own: Session | None = None
         self._after_reply: list[Callable[[], object]] = []
         self._answered = False
@@ -285,13 +333,47 @@ class Call:
             self.cookies.set(jar.dont_remember, jar.signed("true"), max_age=None)
         elif jar.dont_remember.name in self.request.cookies:
             self.cookies.expire(jar.dont_remember)
+        self.cache_session(session, user, remember=remember)
+
+    def cache_session(self, session: Record, user: Record, *, remember: bool) -> None:
+        """Hand the browser a copy of its session, for being shown who it is without a read."""
+        cache, tables = self.state.cookie_cache, self.state.tables
+        if cache.enabled:
+            shown = tables["session"].shown(session), tables["user"].shown(user)
+            cache.write(self.cookies, self.request.cookies, *shown, remember=remember)
+
+    def cached_session(self, token: str) -> Copy | None:
+        """The copy of session and user that the browser sent, as rows, if there is one that counts."""
+        if self._copy is None:
+            self._copy = (self._revived(token),)
+        return self._copy[0]
+
+    def _revived(self, token: str) -> Copy | None:
+        cache, tables = self.state.cookie_cache, self.state.tables
+        copy = cache.read(self.request.cookies, token) if cache.enabled else None
+        if copy is None:
+            return None
+        with suppress(ValueError):
+            user = tables["user"].revived(copy.user)
+            return Copy(tables["session"].revived(copy.session), user, copy.expires_at)
+        return None
+
+    def forget_stale_copy(self, token: str) -> None:
+        """Make the browser forget a copy that does not count, or that nobody asks for any more."""
+        cache, sent = self.state.cookie_cache, self.request.cookies
+        if cache.is_sent(sent) and self.cached_session(token) is None:
+            cache.expire(self.cookies, sent)
 
     def clear_session(self) -> None:
         """Make the browser forget its session."""
         jar = self.state.cookies
         self.session = self.user = None
-        for cookie in (jar.session_token, jar.session_data, jar.dont_remember):
-            self.cookies.expire(cookie)
+        cache, sent = self.state.cookie_cache, self.request.cookies
+        self.cookies.expire(jar.session_token)
+        self.cookies.expire(jar.session_data)
+        if cache.enabled:
+            cache.sweep(self.cookies, sent)
+        self.cookies.expire(jar.dont_remember)
 
     def after_reply(self, work: Callable[[], object]) -> None:
         """Do ``work`` when the answer is on its way, or at once if it is gone: what the client must not wait for."""

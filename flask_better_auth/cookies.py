@@ -54,7 +54,7 @@ class CookieJar:
         self._host = urlsplit(config.url).hostname if config.url else None
         self._secure = self._wants_secure(config, production)
         self.session_token = self.cookie("session_token", max_age=config.session.expires_in)
-        self.session_data = self.cookie("session_data")
+        self.session_data = self.cookie("session_data", max_age=config.session.cookie_cache.max_age)
         self.dont_remember = self.cookie("dont_remember")
 
     @staticmethod
@@ -128,8 +128,12 @@ class SetCookies:
 
     def expire(self, cookie: Cookie) -> None:
         """Tell the browser to forget a cookie, whatever this answer said of it before."""
-        self._set = [item for item in self._set if item[0].name != cookie.name]
+        self.unset(cookie.name)
         self.set(cookie, "", max_age=timedelta(0))
+
+    def unset(self, name: str) -> None:
+        """Take back what this answer said of a cookie."""
+        self._set = [item for item in self._set if item[0].name != name]
 
     def value(self, cookie: Cookie) -> str:
         """What a cookie is set to, as the browser will send it; empty if it is expired or not set."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,6 +67,11 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return self.name
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the parts of its path that differ from request to request."""
+        return tuple(re.findall(r"<(?:[^<>:]*:)?([^<>:]*)>", self.path or ""))
 
     def routes(self, *, additions: bool) -> tuple[tuple[str, str], ...]:
         """Each method and path that reaches it over HTTP."""

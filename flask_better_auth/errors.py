@@ -39,16 +39,24 @@ class ErrorCode:
 class CoreErrors:
     """The error codes of the core endpoints. Code and attribute are the same word."""
 
+    ACCOUNT_NOT_FOUND = ErrorCode("Account not found", 400)
     BAD_REQUEST = ErrorCode("Invalid JSON in request body", 400)
+    CHANGE_EMAIL_DISABLED = ErrorCode("Change email is disabled", 400)
     CREDENTIAL_ACCOUNT_NOT_FOUND = ErrorCode("Credential account not found", 400)
     CROSS_SITE_NAVIGATION_LOGIN_BLOCKED = ErrorCode(
         "Cross-site navigation login blocked. This request appears to be a CSRF attack.", 403
     )
+    EMAIL_ALREADY_VERIFIED = ErrorCode("Email is already verified", 400)
     EMAIL_CAN_NOT_BE_UPDATED = ErrorCode("Email can not be updated", 400)
+    EMAIL_MISMATCH = ErrorCode("Email mismatch", 400)
+    EMAIL_NOT_VERIFIED = ErrorCode("Email not verified", 403)
     EMAIL_PASSWORD_DISABLED = ErrorCode("Email and password is not enabled", 400)
     EMAIL_PASSWORD_SIGN_UP_DISABLED = ErrorCode("Email and password sign up is not enabled", 400)
     FAILED_TO_CREATE_SESSION = ErrorCode("Failed to create session", 401)
     FAILED_TO_CREATE_USER = ErrorCode("Failed to create user", 400)
+    FAILED_TO_DELETE_USER = ErrorCode("Failed to delete user", 400)
+    FAILED_TO_GET_USER_INFO = ErrorCode("Failed to get user info", 404)
+    FAILED_TO_UNLINK_LAST_ACCOUNT = ErrorCode("You can't unlink your last account", 400)
     FIELD_NOT_ALLOWED = ErrorCode("Field not allowed to be set", 400)
     INVALID_CALLBACK_URL = ErrorCode("Invalid callbackURL", 403)
     INVALID_EMAIL = ErrorCode("Invalid email", 400)
@@ -59,25 +67,32 @@ class CoreErrors:
     INVALID_ORIGIN = ErrorCode("Invalid origin", 403)
     INVALID_PASSWORD = ErrorCode("Invalid password", 400)
     INVALID_REDIRECT_URL = ErrorCode("Invalid redirectURL", 403)
+    INVALID_TOKEN = ErrorCode("Invalid token", 401)
+    INVALID_USER = ErrorCode("Invalid user", 401)
     METHOD_NOT_ALLOWED_DEFER_SESSION_REQUIRED = ErrorCode(
         "POST method requires deferSessionRefresh to be enabled in session config", 405
     )
     MISSING_FIELD = ErrorCode("Field is required", 400)
     MISSING_OR_NULL_ORIGIN = ErrorCode("Missing or null Origin", 403)
+    NOT_FOUND = ErrorCode("Not found", 404)
     PASSWORD_ALREADY_SET = ErrorCode("User already has a password set", 400)
     PASSWORD_TOO_LONG = ErrorCode("Password too long", 400)
     PASSWORD_TOO_SHORT = ErrorCode("Password too short", 400)
     PAYLOAD_TOO_LARGE = ErrorCode("Request body is too large", 413)
+    PREFETCH_NOT_ALLOWED = ErrorCode("This link must be opened, not prefetched", 403)
     RATE_LIMIT_EXCEEDED = ErrorCode("Too many requests. Please try again later.", 429)
     RESET_PASSWORD_DISABLED = ErrorCode("Reset password isn't enabled", 400)
     SERVICE_UNAVAILABLE = ErrorCode("Service temporarily unavailable", 503)
+    SESSION_EXPIRED = ErrorCode("Session expired. Re-authenticate to perform this action.", 400)
     SESSION_NOT_FRESH = ErrorCode("Session is not fresh", 403)
+    TOKEN_EXPIRED = ErrorCode("Token expired", 401)
     UNAUTHORIZED = ErrorCode("Unauthorized", 401)
     UNSUPPORTED_MEDIA_TYPE = ErrorCode("Unsupported media type", 415)
     USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL = ErrorCode("User already exists. Use another email.", 422)
     USER_NOT_FOUND = ErrorCode("User not found", 404)
     VALUE_ALREADY_TAKEN = ErrorCode("A value that must be unique is already taken", 422)
     VALIDATION_ERROR = ErrorCode("Validation Error", 400)
+    VERIFICATION_EMAIL_NOT_ENABLED = ErrorCode("Verification email isn't enabled", 400)
 
 
 class APIError(Exception):
@@ -113,11 +128,16 @@ class APIError(Exception):
         super().__init__(self.message)
 
     @classmethod
-    def redirect(cls, location: str) -> APIError:
-        """A 302 to ``location``: status ``FOUND`` and a ``Location`` header, without a body."""
-        error = cls(ErrorCode("Found", 302), headers={"Location": location}, without_code=True)
+    def bare(cls, status: int, headers: Mapping[str, str] | None = None) -> APIError:
+        """A status without a body, as the reference answers where an endpoint is switched off."""
+        error = cls(ErrorCode(HTTPStatus(status).phrase, status), headers=headers, without_code=True)
         error.body = None
         return error
+
+    @classmethod
+    def redirect(cls, location: str, headers: Mapping[str, str] | None = None) -> APIError:
+        """A 302 to ``location``: status ``FOUND`` and a ``Location`` header, without a body."""
+        return cls.bare(302, {"Location": location, **(headers or {})})
 
 
 class ConfigError(Exception):

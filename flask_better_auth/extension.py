@@ -24,6 +24,7 @@ from .errors import APIError, ConfigError, CoreErrors, ErrorCode
 from .hooks import DatabaseHooks, Hooks
 from .plugin import Plugin
 from .ratelimit import RateLimits
+from .services import session_stores
 
 if TYPE_CHECKING:
     from flask_limiter import Limiter
@@ -100,6 +101,7 @@ class BetterAuth:
         mapped, additional = self._build_models(db, config)
         state = AuthState(app, config, db, mapped, additional, self._plugins, self._hooks, self._database_hooks)
         state.registry = build_registry(self._endpoints, state.tables, additional)
+        state.sessions = session_stores.build(state)
         state.limits = RateLimits(state, self._limiter)
         for each in self._plugins:
             each.init(state)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ _TARGETS: tuple[tuple[str, ErrorCode], ...] = (
     ("error_callback_url", CoreErrors.INVALID_ERROR_CALLBACK_URL),
     ("new_user_callback_url", CoreErrors.INVALID_NEW_USER_CALLBACK_URL),
 )
+#: Where browsers say that nobody has opened a link yet.
+_PURPOSES = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 
 
 def session(call: Call) -> None:
@@ -25,7 +28,22 @@ def session(call: Call) -> None:
     Raises:
         APIError: ``UNAUTHORIZED``.
     """
-    if not sessions.load(call):
+    # without hardening a GET answers by the cookie cache, as in the reference (SECURITY G5)
+    shows = call.request.method == "GET" and not call.config.hardening
+    _require(call, sessions.Purpose.SHOW if shows else sessions.Purpose.GUARD)
+
+
+def sensitive_session(call: Call) -> None:
+    """Require a live session where the reference never takes the cookie cache's word for it.
+
+    Raises:
+        APIError: ``UNAUTHORIZED``.
+    """
+    _require(call, sessions.Purpose.GUARD_AND_RENEW)
+
+
+def _require(call: Call, purpose: sessions.Purpose) -> None:
+    if not sessions.load(call, purpose=purpose):
         raise APIError(CoreErrors.UNAUTHORIZED)
 
 
@@ -76,6 +94,31 @@ def targets(call: Call, body: object) -> None:
             raise APIError(error, message=f"{error.message}: expected a string", status=400, without_code=True)
         if not urls.is_trusted_target(value, call.state.trusted_origins(call.request)):
             raise APIError(error)
+
+
+def callback_url(call: Call) -> None:
+    """Require that a link leads to this server or to a trusted origin (SECURITY A5); what follows links is a GET.
+
+    Raises:
+        APIError: ``INVALID_CALLBACK_URL``.
+    """
+    target = call.query.get("callback_url")
+    if call.internal or not target or _origin_exempt(call):
+        return
+    if not urls.is_trusted_target(target, call.state.trusted_origins(call.request)):
+        raise APIError(CoreErrors.INVALID_CALLBACK_URL)
+
+
+def opened(call: Call) -> None:
+    """Require that a link that does something was opened by somebody: browsers fetch some on suspicion (SECURITY H10).
+
+    Raises:
+        APIError: ``PREFETCH_NOT_ALLOWED``.
+    """
+    headers = call.request.headers
+    purposes = {word for name in _PURPOSES for word in re.findall(r"[a-z]+", headers.get(name, "").lower())}
+    if call.config.hardening and purposes & {"prefetch", "prerender", "preview"}:
+        raise APIError(CoreErrors.PREFETCH_NOT_ALLOWED)
 
 
 def _is_empty(value: Any) -> bool:

@@ -57,10 +57,8 @@ def of_reply(reply: Reply, endpoint: Endpoint) -> Response:
 
 def of_error(error: APIError, endpoint: Endpoint | None = None) -> Response:
     """An error: its JSON, or its redirect."""
-    if error.body is None:
-        response = empty(error.status_code)
-    else:
-        response = Answer(wire.dumps(error.body), error.status_code, content_type=JSON)
+    body = b"" if error.body is None else wire.dumps(error.body)
+    response = Answer(body, error.status_code, content_type=JSON)
     response.headers.extend(error.headers)
     if "Location" in error.headers:
         response.headers["Location"] = _ascii(error.headers["Location"])

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 #: Without ASCII the long s and the Kelvin sign fold into ``s`` and ``k``, and full-width digits are digits.
 _FLAGS = re.ASCII | re.IGNORECASE
@@ -175,6 +175,12 @@ def base_origin(url: str) -> str:
     """Scheme, host and port of a configured base URL."""
     parts = urlsplit(url)
     return origin_of(f"{parts.scheme}://{parts.netloc}") or ""
+
+
+def with_query(url: str, name: str, value: str) -> str:
+    """``url`` with one more parameter, in front of its fragment."""
+    rest, mark, fragment = url.partition("#")
+    return f"{rest}{'&' if '?' in rest else '?'}{urlencode({name: value})}{mark}{fragment}"
 
 
 # ---------------------------------------------------------------- paths

@@ -20,6 +20,7 @@ from .dispatch import dispatch
 from .endpoint import JSON, Bound, Endpoint
 from .errors import APIError, CoreErrors
 from .hooks import reply_of
+from .storage import StorageUnavailable
 
 #: Flask endpoint of everything below the base path that no endpoint answers.
 _NOWHERE = "_nowhere"
@@ -101,8 +102,8 @@ def _safely(call: Call, answer: Callable[[Call, Bound | None], Response], bound:
         return answer(call, bound)
     except APIError as error:
         return responses.of_error(error, call.endpoint)
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
-        app.logger.exception("better-auth: the database is away")
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, StorageUnavailable):
+        app.logger.exception("better-auth: the database or the secondary storage is away")
         return responses.of_error(APIError(CoreErrors.SERVICE_UNAVAILABLE, headers={"Retry-After": "5"}))
     except Exception as error:
         got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=error)
@@ -172,7 +173,9 @@ def _respond(call: Call, bound: Bound | None) -> Response:
 def _serve(call: Call, bound: Bound) -> Reply:
     body = _body(call, bound.endpoint)
     try:
-        call.query = wire.to_python_names(call.request.args.to_dict(), bound.query_names)
+        # a key that stands twice is a list, and so no text (SECURITY H14)
+        sent = {key: values[0] if len(values) == 1 else values for key, values in call.request.args.lists()}
+        call.query = wire.to_python_names(sent, bound.query_names)
     except UnicodeDecodeError:
         raise APIError(CoreErrors.BAD_REQUEST, message="Invalid query string") from None
     if call.request.method not in _SAFE_METHODS:
@@ -247,4 +250,6 @@ def _hardened(state: AuthState, response: Response) -> Response:
     if state.config.hardening:
         response.headers.setdefault("Cache-Control", "no-store")
         response.vary.add("Cookie")
+        if response.content_length == 0:
+            response.headers.pop("Content-Type", None)  # nothing is no JSON
     return response

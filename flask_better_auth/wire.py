@@ -157,7 +157,8 @@ class WireSchema(Schema):
     """A schema whose fields carry Python names here and ``wire_name`` of them on the wire, or their ``data_key``.
 
     ``root`` lists the words the reference uses for the body as a whole; it is empty where the body has no fields and
-    may be any value. ``columns_of`` names the table whose additional fields the body may carry too.
+    may be any value. ``columns_of`` names the table whose additional fields the body may carry too, or whose columns
+    an answer may.
     """
 
     root: ClassVar[tuple[str, ...]] = ("object",)
@@ -268,6 +269,18 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
+def moment(text: str) -> datetime:
+    """The time that ``iso`` wrote.
+
+    Raises:
+        ValueError: it is none, or says no time zone.
+    """
+    parsed = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if parsed.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return parsed.astimezone(timezone.utc)
+
+
 def _json_default(value: object) -> str:
     if isinstance(value, datetime):
         return iso(value)
@@ -339,7 +352,8 @@ def _dumper(node: Any, tables: Mapping[str, Iterable[str]], rename: Callable[[st
         return _dumper(node.schema, tables, rename)
     if isinstance(node, WireSchema):
         shown = node.wire_names if rename is wire_name else {name: name for name in node.fields}
-        parts = {name: (shown[name], _dumper(field, tables, rename)) for name, field in node.fields.items()}
+        further = {name: (rename(name), _as_it_is) for name in tables.get(node.columns_of or "", ())}
+        parts = {**further, **{n: (shown[n], _dumper(field, tables, rename)) for n, field in node.fields.items()}}
 
         def dump(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
             if value is None:

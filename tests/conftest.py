@@ -18,7 +18,7 @@ import redis
 from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
 from click.testing import Result
-from flask import Flask, Response
+from flask import Flask, Response, request
 from flask.cli import FlaskGroup
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import create_engine, event, text
@@ -26,6 +26,8 @@ from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.pool import Pool
 
 from flask_better_auth import BetterAuth
+from flask_better_auth.context import Call
+from flask_better_auth.services import email_links
 
 SECRET = "a-secret-of-the-test-suite-0123456789"
 ORIGIN = "http://localhost"
@@ -296,6 +298,14 @@ def command(app: Flask, *arguments: str, **options: Any) -> Result:
     flask = FlaskGroup(create_app=lambda: app, load_dotenv=False, set_debug_flag=False)
     assert "better-auth" not in flask.commands
     return app.test_cli_runner().invoke(flask, ["better-auth", *arguments], **options)
+
+
+def email_token(site: Site, user_id: str, email: str, **claims: Any) -> str:
+    """A token as links in mails carry it: ``update_to`` and ``request_type`` make it one of a change."""
+    said = email_links.Claims(email, claims.get("update_to"), claims.get("request_type"), user_id)
+    state = site.app.extensions["better_auth"]
+    with site.app.test_request_context():
+        return email_links.make_token(Call(state, None, request), said)
 
 
 def at_once(threads: int, act: Callable[[int], T]) -> list[T]:

@@ -13,7 +13,20 @@ import time_machine
 from conftest import FAST, PASSWORD, SECRET, Site, command, open_site
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Boolean, Column, Index, Integer, MetaData, String, Table, UniqueConstraint, event, inspect, text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+    inspect,
+    text,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.types import BigInteger, DateTime
 
@@ -143,6 +156,19 @@ def test_a_missing_index_is_a_warning(make: Make) -> None:
 def test_a_value_that_is_not_unique_is_an_error(make: Make) -> None:
     site = make(lambda tables: without_constraint(tables["session"], "token"))
     assert said(site, "error") == {"session.token": "is not unique"}
+    mend(site)
+    assert said(site, "error") == {}
+
+
+def test_counters_of_earlier_versions_are_mended(make: Make) -> None:
+    """Their key was a text without an index."""
+
+    def change(tables: Tables) -> None:
+        without_constraint(tables["rateLimit"], "key")
+        tables["rateLimit"].c.key.type = Text()
+
+    site = make(change)
+    assert said(site, "error") == {"rateLimit.key": "is not unique"}
     mend(site)
     assert said(site, "error") == {}
 

@@ -64,8 +64,21 @@ def counted(site: Site) -> Iterator[dict[str, list[str]]]:
         (lambda browser: browser.post("/revoke-sessions"), ["SELECT", "DELETE"], 1),
         (lambda browser: browser.post("/revoke-other-sessions"), ["SELECT", "DELETE"], 1),
         (lambda browser: browser.post("/verify-password", {"password": PASSWORD}), ["SELECT", "SELECT"], 0),
-        (lambda browser: browser.post("/change-password", CHANGE), ["SELECT", "SELECT", "UPDATE", "SELECT"], 1),
+        (
+            lambda browser: browser.post("/change-password", CHANGE),
+            ["SELECT", "SELECT", "UPDATE", "SELECT", "SELECT"],
+            1,
+        ),
         (lambda browser: set_password(browser), ["SELECT", "SELECT"], 0),
+        (lambda browser: browser.get("/list-accounts"), ["SELECT", "SELECT"], 0),
+        (lambda browser: browser.post("/unlink-account", {"accountId": "x"}), ["SELECT", "SELECT"], 0),
+        (
+            lambda browser: browser.post("/delete-user", {"password": PASSWORD}),
+            # session; account; then in one unit: find links, hold the password, end accounts, lock the user, end
+            # sessions, go with whatever refers to them
+            [*["SELECT"] * 4, "UPDATE", "DELETE", "UPDATE", *["DELETE"] * 4],
+            1,
+        ),
         (lambda browser: browser.get("/ok"), [], 0),
         (lambda browser: browser.post("/nope", {}), [], 0),
     ],
@@ -84,6 +97,9 @@ def counted(site: Site) -> Iterator[dict[str, list[str]]]:
         "verify-password",
         "change-password",
         "set-password",
+        "list-accounts",
+        "unlink-account",
+        "delete-user",
         "ok",
         "unknown",
     ],
@@ -91,7 +107,8 @@ def counted(site: Site) -> Iterator[dict[str, list[str]]]:
 def test_statements_of_a_request(
     make_auth: Callable[..., Site], request_: Callable[[Browser], Any], statements: list[str], commits: int
 ) -> None:
-    site = make_auth(session={"additional_fields": {"theme": {"required": False}}})
+    theme = {"additional_fields": {"theme": {"required": False}}}
+    site = make_auth(session=theme, user={"delete_user": {"enabled": True}})
     browser = site.sign_up("ada")
     with counted(site) as seen:
         assert request_(browser).status_code < 500

@@ -142,6 +142,7 @@ _WRONG = (UsernameErrors.USERNAME_TOO_SHORT, UsernameErrors.USERNAME_TOO_LONG, U
         *_WRONG,
         UsernameErrors.INVALID_USERNAME_OR_PASSWORD,
         CoreErrors.PASSWORD_TOO_LONG,
+        CoreErrors.EMAIL_NOT_VERIFIED,
         CoreErrors.FAILED_TO_CREATE_SESSION,
     ],
 )

@@ -9,7 +9,7 @@ from sqlalchemy import and_, bindparam, select
 from .. import signals
 from ..context import AuthState, Call, Record
 from ..errors import APIError, CoreErrors
-from . import records
+from . import attempts, records, sessions, verifications
 
 #: The provider id of the account that holds a password.
 CREDENTIAL = "credential"
@@ -42,6 +42,48 @@ def credential(call: Call, user: Record) -> Record | None:
     return next(map(call.state.tables["account"].record, found), None)
 
 
+def _providers(state: AuthState) -> Any:
+    account = state.tables["account"].columns
+    mine = (account["user_id"] == bindparam("user_id"), account["provider_id"] != CREDENTIAL)
+    return select(account["id"]).where(*mine).limit(1)
+
+
+def has_provider(call: Call, user: Record) -> bool:
+    """Whether a user can sign in otherwise than by a password."""
+    return bool(records.rows(call, call.state.once(_providers), {"user_id": user.id}))
+
+
+def verified(call: Call, user: Record, password: str) -> Record:
+    """The credential account of a user, if the password is right; its length is bounded before anything is hashed.
+
+    Raises:
+        APIError: ``PASSWORD_TOO_LONG``, ``CREDENTIAL_ACCOUNT_NOT_FOUND``, ``INVALID_PASSWORD``, or what
+            ``attempts.counted`` raises.
+    """
+    call.state.passwords.check_bound(password)
+    account = credential(call, user)
+    if account is None or not account.password:
+        raise APIError(CoreErrors.CREDENTIAL_ACCOUNT_NOT_FOUND)
+    with attempts.counted(call, user):
+        if not call.state.passwords.verify(account.password, password):
+            raise APIError(CoreErrors.INVALID_PASSWORD)
+    return account
+
+
+def hold(call: Call, account: Record) -> None:
+    """Let the password that was verified not change before the unit is committed.
+
+    Args:
+        call: with an open unit.
+        account: the credential account as it was read.
+
+    Raises:
+        Outdated: it has changed.
+    """
+    if not records.lock(call, "account", id=account.id, password=account.password):
+        raise records.Outdated
+
+
 def change_password(call: Call, user: Record, account: Record, password_hash: str) -> bool:
     """Store another password, unless it was changed since ``account`` was read (compare and swap, SECURITY S12).
 
@@ -57,8 +99,31 @@ def change_password(call: Call, user: Record, account: Record, password_hash: st
     unchanged = call.state.tables["account"].columns["password"].is_not_distinct_from(account.password)
     if records.update(call, "account", account, {"password": password_hash}, unchanged) is None:
         return False
-    _tell_changed(call, user)
+    _changed(call, user)
     return True
+
+
+def reset_password(call: Call, user: Record, account: Record | None, password_hash: str) -> None:
+    """Store a password in the place of any other.
+
+    Args:
+        call: with an open unit.
+        user: who gets it.
+        account: the credential account as it was read, if there was one.
+        password_hash: what ``Passwords.hash`` made.
+
+    Raises:
+        APIError: ``FAILED_TO_CREATE_USER`` if a hook cancelled it.
+    """
+    data = {"password": password_hash}
+    if account is None or records.update(call, "account", account, data) is None:
+        records.lock(call, "user", id=user.id)  # no index says that a user has one credential account
+        account = credential(call, user)
+        if account is None:
+            create_credential(call, user, password_hash)
+        elif records.update(call, "account", account, data) is None:
+            raise APIError(CoreErrors.FAILED_TO_CREATE_USER)
+    _changed(call, user)
 
 
 def set_password(call: Call, user: Record, password_hash: str) -> None:
@@ -72,16 +137,17 @@ def set_password(call: Call, user: Record, password_hash: str) -> None:
     Raises:
         APIError: ``PASSWORD_ALREADY_SET``, or ``FAILED_TO_CREATE_USER`` if a hook cancelled it.
     """
-    records.lock(call, "user", user)  # no index says that a user has one credential account
+    records.lock(call, "user", id=user.id)  # no index says that a user has one credential account
     account = credential(call, user)
     if account is None:
         create_credential(call, user, password_hash)
-        _tell_changed(call, user)
+        _changed(call, user)
     elif account.password or not change_password(call, user, account, password_hash):
         raise APIError(CoreErrors.PASSWORD_ALREADY_SET)
 
 
-def _tell_changed(call: Call, user: Record) -> None:
+def _changed(call: Call, user: Record) -> None:
+    verifications.revoke(call, verifications.RESET_PASSWORD, user.id)  # a link that is still on its way (SECURITY H2)
     state, shown = call.state, call.state.tables["user"].shown(user)
     records.after_commit(call, lambda: signals.password_changed.send(state.app, user=shown))
 
@@ -97,6 +163,46 @@ def create_credential(call: Call, user: Record, password_hash: str) -> Record:
     if account is None:
         raise APIError(CoreErrors.FAILED_TO_CREATE_USER)
     return account
+
+
+def _of_user(state: AuthState) -> Any:
+    account = state.tables["account"].columns
+    ours = account["user_id"] == bindparam("user_id")
+    return select(*account.values()).where(ours).order_by(account["created_at"], account["id"])
+
+
+def list_all(call: Call, user: Record) -> list[Record]:
+    """The accounts of a user, oldest first."""
+    found = records.rows(call, call.state.once(_of_user), {"user_id": user.id})
+    return [call.state.tables["account"].record(row) for row in found]
+
+
+def unlink(call: Call, user: Record, account_id: str) -> None:
+    """Take one way of signing in away from the caller; of many at once, one stays (SECURITY I8, S15).
+
+    Args:
+        call: the call.
+        user: the caller.
+        account_id: the ``id`` of one of their accounts.
+
+    Raises:
+        APIError: ``FAILED_TO_UNLINK_LAST_ACCOUNT``, also where the account is not theirs; ``ACCOUNT_NOT_FOUND``, also
+            if a hook cancelled it.
+    """
+    keeps_one = not call.config.account.account_linking.allow_unlinking_all
+    theirs = list_all(call, user)
+    if keeps_one and len(theirs) == 1:
+        raise APIError(CoreErrors.FAILED_TO_UNLINK_LAST_ACCOUNT)
+    account = next((account for account in theirs if account.id == account_id), None)
+    if account is None:
+        raise APIError(CoreErrors.ACCOUNT_NOT_FOUND)
+    with records.unit(call):
+        if not records.delete(call, "account", account):
+            raise APIError(CoreErrors.ACCOUNT_NOT_FOUND)
+        records.lock(call, "user", id=user.id)  # who else unlinks waits here, and counts what is left then
+        if keeps_one and not list_all(call, user):
+            raise APIError(CoreErrors.FAILED_TO_UNLINK_LAST_ACCOUNT)
+        sessions.hold(call)
 
 
 def rehash(call: Call, account: Record, password: str) -> None:

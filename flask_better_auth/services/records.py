@@ -68,13 +68,21 @@ def unit(call: Call) -> Iterator[Session]:
                 call.unit = None
     except BaseException:
         call.after_commit.clear()
+        while call.on_rollback:
+            call.guarded(call.on_rollback.pop())
         raise
+    call.on_rollback.clear()
     work, call.after_commit = call.after_commit, []
     if call.joined is None:
         for item in work:
             call.guarded(item)
     elif work:
         _when_committed(call, call.joined, work)
+
+
+def on_rollback(call: Call, work: Callable[[], object]) -> None:
+    """Do ``work`` if the open unit comes to nothing: it undoes what was written where there are no transactions."""
+    call.on_rollback.append(work)
 
 
 def after_commit(call: Call, work: Callable[[], object]) -> None:
@@ -304,7 +312,14 @@ def _insert(table: str, of: str | None, names: tuple[str, ...]) -> Callable[[Aut
     return build
 
 
-def create(call: Call, table: str, data: Mapping[str, Any], *, given: Given | None = None) -> Record | None:
+def create(
+    call: Call,
+    table: str,
+    data: Mapping[str, Any],
+    *,
+    given: Given | None = None,
+    insert: Callable[[Record], object] | None = None,
+) -> Record | None:
     """Insert a row.
 
     Args:
@@ -313,6 +328,7 @@ def create(call: Call, table: str, data: Mapping[str, Any], *, given: Given | No
         data: columns under their Python names; what is missing gets its default.
         given: what must still hold, for what was read in an earlier unit; the row it speaks of is locked until the
             commit.
+        insert: puts the row elsewhere than into the database.
 
     Returns:
         The row; nothing, if a hook cancelled it.
@@ -330,7 +346,11 @@ def create(call: Call, table: str, data: Mapping[str, Any], *, given: Given | No
     values |= {name: default() for name, default in spec.defaults.items() if name not in values}
     record = Record((name, values.get(name)) for name in spec.columns)
     session = _unit_of(call)
-    if given is None:
+    if insert is not None:
+        if given is not None and not lock(call, given[0], **given[1]):
+            raise Outdated
+        insert(record)
+    elif given is None:
         session.execute(call.state.once(_insert(table, None, ())), [dict(record)])
     else:
         of, held = given
@@ -345,7 +365,14 @@ def create(call: Call, table: str, data: Mapping[str, Any], *, given: Given | No
     return record
 
 
-def update(call: Call, table: str, row: Record, data: Mapping[str, Any], *given: Any) -> Record | None:
+def update(
+    call: Call,
+    table: str,
+    row: Record,
+    data: Mapping[str, Any],
+    *given: Any,
+    write: Callable[[Mapping[str, Any]], bool] | None = None,
+) -> Record | None:
     """Change a row that was read before.
 
     Args:
@@ -354,6 +381,7 @@ def update(call: Call, table: str, row: Record, data: Mapping[str, Any], *given:
         row: the row as it was read.
         data: the columns that change.
         given: conditions beside the identifier: what the decision to write relied on.
+        write: changes the columns elsewhere than in the database, and tells whether the row was there.
 
     Returns:
         The row as it is now; nothing, if it is gone, a condition no longer holds, or a hook cancelled the change.
@@ -365,25 +393,47 @@ def update(call: Call, table: str, row: Record, data: Mapping[str, Any], *given:
     if "updated_at" in spec.columns:
         values.setdefault("updated_at", clock.now())
     statement = sql_update(spec.model).where(spec.columns["id"] == row.id, *given).values(values)
-    result = _unit_of(call).execute(statement, execution_options={"synchronize_session": False})
-    if result.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for an UPDATE
+    if not (_changes_one(call, statement) if write is None else write(values)):
         return None
     changed = Record({**row, **values})
+    if table == "user":
+        call.state.sessions.user_changed(call, changed)
     after_commit(call, lambda: _refresh(call, spec.model, changed.id, values))
     _after(call, table, "update", changed)
     return changed
 
 
-def lock(call: Call, table: str, row: Record) -> None:
-    """Let nobody else lock or change a row until the unit ends: by a write of nothing, which every database knows."""
+def lock(call: Call, table: str, **holding: Any) -> bool:
+    """Let nobody else lock or change a row until the unit ends: by a write of nothing, which every database knows.
+
+    Args:
+        call: with an open unit.
+        table: one of our tables.
+        holding: what its columns must hold, the identifier among them.
+
+    Returns:
+        Whether there is such a row.
+    """
     spec = call.state.tables[table]
-    unchanged = {"updated_at": spec.columns["updated_at"]}
-    statement = sql_update(spec.model).where(spec.columns["id"] == row.id).values(unchanged)
-    _unit_of(call).execute(statement, execution_options={"synchronize_session": False})
+    same = (spec.columns[name] == value for name, value in holding.items())
+    return _changes_one(call, sql_update(spec.model).where(*same).values(updated_at=spec.columns["updated_at"]))
 
 
-def delete(call: Call, table: str, row: Record, *given: Any) -> bool:
+def _changes_one(call: Call, statement: Any) -> bool:
+    """Whether a statement changed, or deleted, the one row that it speaks of."""
+    result = _unit_of(call).execute(statement, execution_options={"synchronize_session": False})
+    return result.rowcount == 1  # type: ignore[attr-defined, no-any-return]  # a cursor result
+
+
+def delete(call: Call, table: str, row: Record, *given: Any, erase: Callable[[], bool] | None = None) -> bool:
     """Delete a row that was read before, and what refers to it, which a database may leave behind.
+
+    Args:
+        call: with an open unit.
+        table: one of our tables.
+        row: the row as it was read.
+        given: conditions beside the identifier.
+        erase: deletes it elsewhere than in the database, and tells whether it was there.
 
     Returns:
         Whether this call deleted it: of two at once, one does.
@@ -391,9 +441,10 @@ def delete(call: Call, table: str, row: Record, *given: Any) -> bool:
     spec = call.state.tables[table]
     if _before(call, table, "delete", row) is None:
         return False
+    if table == "user":
+        call.state.sessions.user_gone(call, row)
     statement = sql_delete(spec.model).where(spec.columns["id"] == row.id, *given)
-    result = _unit_of(call).execute(statement, execution_options={"synchronize_session": False})
-    if result.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for a DELETE
+    if not (_changes_one(call, statement) if erase is None else erase()):
         return False
     _delete_referring(call, table, [row.id])
     _after(call, table, "delete", row)
@@ -407,9 +458,9 @@ def delete_all(call: Call, table: str, *given: Any) -> list[Record]:
         The rows that this call deleted: of two at once, one gets a row.
     """
     spec, session = call.state.tables[table], _unit_of(call)
-    asks = any(around.before for around in call.state.database_hooks.around(table, "delete"))
     columns = spec.columns.values()
-    if asks or not session.connection(bind_arguments={"mapper": inspect(spec.model)}).dialect.delete_returning:
+    dialect = session.connection(bind_arguments={"mapper": inspect(spec.model)}).dialect
+    if asks_before(call, table, "delete") or not dialect.delete_returning:
         found = map(spec.record, session.execute(select(*columns).where(*given).with_for_update()).all())
         return [row for row in found if delete(call, table, row)]
     statement = sql_delete(spec.model).where(*given).returning(*columns)
@@ -457,6 +508,11 @@ def _before(call: Call, table: str, operation: Operation, data: Mapping[str, Any
             if isinstance(verdict, Mapping):
                 values.update(verdict)
     return values
+
+
+def asks_before(call: Call, table: str, operation: Operation) -> bool:
+    """Whether a hook may cancel an operation, so that each row has to be shown to it."""
+    return any(around.before for around in call.state.database_hooks.around(table, operation))
 
 
 def _after(call: Call, table: str, operation: Operation, record: Record) -> None:

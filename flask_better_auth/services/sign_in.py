@@ -8,8 +8,8 @@ from functools import partial
 
 from .. import signals, wire
 from ..context import Call, Record, Reply
-from ..errors import APIError, ErrorCode
-from . import accounts, attempts, records, sessions, users
+from ..errors import APIError, CoreErrors, ErrorCode
+from . import accounts, attempts, email_links, records, sessions, users
 
 
 def with_password(
@@ -38,12 +38,14 @@ def with_password(
         refusal: the answer to a wrong value or a wrong password.
 
     Raises:
-        APIError: ``PASSWORD_TOO_LONG``, ``refusal``, or what ``attempts.counted`` and ``complete`` raise.
+        APIError: ``PASSWORD_TOO_LONG``, ``refusal``, ``EMAIL_NOT_VERIFIED``, or what ``attempts.counted`` and
+            ``complete`` raise.
     """
     call.state.passwords.check_bound(password)
     for _ in range(2):  # once more, if the stored hash changes meanwhile: it may be of the same password, made anew
         with suppress(records.Outdated):
             user, account = _authenticate(call, column, value, password, refusal)
+            _require_verified(call, user)
             reply = _with_account(call, user, account, remember=remember, callback_url=callback_url)
             if not call.state.passwords.is_current(account.password):
                 call.after_reply(partial(accounts.rehash, call, account, password))
@@ -60,6 +62,17 @@ def _authenticate(call: Call, column: str, value: str, password: str, refusal: E
             refused(call, method="credential", reason=refusal.code)
             raise APIError(refusal)
     return user, account
+
+
+def _require_verified(call: Call, user: Record) -> None:
+    """Refuse a user whose address is not proven where it has to be; only who knows the password learns of it
+    (SECURITY E9)."""
+    if user.email_verified or not call.config.email_and_password.require_email_verification:
+        return
+    if call.config.email_verification.send_on_sign_in:
+        email_links.verify(call, user, call.body.get("callback_url"))
+    refused(call, method="credential", reason=CoreErrors.EMAIL_NOT_VERIFIED.code)
+    raise APIError(CoreErrors.EMAIL_NOT_VERIFIED)
 
 
 def _with_account(call: Call, user: Record, account: Record, *, remember: bool, callback_url: str | None) -> Reply:

@@ -14,7 +14,7 @@ from ..context import AuthState, Call, Record
 from ..crypto import random_string
 from ..errors import APIError, CoreErrors
 from ..plugin import Column
-from . import accounts, fields, records
+from . import accounts, fields, records, sessions, verifications
 
 
 @cache
@@ -49,15 +49,21 @@ def _by_id(state: AuthState) -> Any:
     return select(*columns.values()).where(columns["id"] == bindparam("id"))
 
 
+def find_by_id(call: Call, user_id: str) -> Record | None:
+    """The user of an identifier."""
+    found = map(call.state.tables["user"].record, records.rows(call, call.state.once(_by_id), {"id": user_id}))
+    # some databases compare without regard to trailing spaces
+    return next((user for user in found if user.id == user_id), None)
+
+
 def get(call: Call, user_id: str) -> Record:
     """The user of an identifier.
 
     Raises:
         APIError: ``USER_NOT_FOUND``.
     """
-    found = records.rows(call, call.state.once(_by_id), {"id": user_id})
-    user = next(map(call.state.tables["user"].record, found), None)
-    if user is None or user.id != user_id:  # some databases compare without regard to trailing spaces
+    user = find_by_id(call, user_id)
+    if user is None:
         raise APIError(CoreErrors.USER_NOT_FOUND)
     return user
 
@@ -88,22 +94,59 @@ def create(call: Call, data: Mapping[str, Any], password_hash: str | None) -> Re
     return user
 
 
-def update(call: Call, user: Record, data: Mapping[str, Any]) -> Record | None:
-    """Change a user that was read before.
+def update(call: Call, user: Record, data: Mapping[str, Any], *given: Any) -> Record | None:
+    """Change a user that was read before. With the address, links to set a password that went to the old one die.
 
     Args:
         call: with an open unit.
         user: as it was read.
         data: the columns that change.
+        given: conditions, see ``records.update``.
 
     Raises:
         APIError: ``USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL``, or ``VALUE_ALREADY_TAKEN`` for another column whose values
             are unique.
     """
     try:
-        return records.update(call, "user", user, data)
+        changed = records.update(call, "user", user, data, *given)
     except IntegrityError as error:
         raise _refusal(call, error) from error
+    if changed is not None and changed.email != user.email:
+        verifications.revoke(call, verifications.RESET_PASSWORD, user.id)  # SECURITY H2
+        state, shown, previous = call.state, call.state.tables["user"].shown(changed), user.email
+        records.after_commit(call, lambda: signals.email_changed.send(state.app, user=shown, previous=previous))
+    return changed
+
+
+def delete(call: Call, user: Record, account: Record | None = None) -> None:
+    """Delete a user that was read before, and all that is theirs.
+
+    Locks are taken in the order in which other writes take them: verification, account, user, session.
+
+    Args:
+        call: with an open unit. The session by which it was allowed, if it is one of the user's own, must not have
+            ended meanwhile (SECURITY H11).
+        user: who goes.
+        account: the credential account with the password that allowed it, which must not have changed.
+
+    Raises:
+        APIError: ``UNAUTHORIZED``; ``FAILED_TO_DELETE_USER`` if they are gone already, or if a hook cancelled it.
+        Outdated: the password has changed.
+    """
+    for kind in (verifications.RESET_PASSWORD, verifications.DELETE_ACCOUNT):
+        verifications.revoke(call, kind, user.id)
+    if account is not None:
+        accounts.hold(call, account)
+    records.delete_all(call, "account", call.state.tables["account"].columns["user_id"] == user.id)
+    records.lock(call, "user", id=user.id)
+    if call.user is not None and call.user.id == user.id:
+        sessions.revoke_own(call)
+    else:
+        sessions.revoke_all(call, user_id=user.id)
+    if not records.delete(call, "user", user):
+        raise APIError(CoreErrors.FAILED_TO_DELETE_USER)
+    state, shown = call.state, call.state.tables["user"].shown(user)
+    records.after_commit(call, lambda: signals.user_deleted.send(state.app, user=shown))
 
 
 def _refusal(call: Call, error: IntegrityError) -> Exception:

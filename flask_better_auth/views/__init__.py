@@ -1,6 +1,6 @@
 """The core endpoints, a module per resource."""
 
-from . import cleanup, password, session, sign_in, sign_out, sign_up, status, user
+from . import account, cleanup, email, password, password_reset, session, sign_in, sign_out, sign_up, status, user
 
 #: The routes of the core, in the order in which Flask learns them.
 CORE = (
@@ -11,5 +11,8 @@ CORE = (
     session.routes,
     user.routes,
     password.routes,
+    password_reset.routes,
+    email.routes,
+    account.routes,
     cleanup.routes,
 )

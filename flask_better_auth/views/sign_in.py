@@ -30,6 +30,7 @@ class SignInEmailBody(WireSchema):
         CoreErrors.INVALID_EMAIL,
         CoreErrors.PASSWORD_TOO_LONG,
         CoreErrors.INVALID_EMAIL_OR_PASSWORD,
+        CoreErrors.EMAIL_NOT_VERIFIED,
         CoreErrors.FAILED_TO_CREATE_SESSION,
     ],
     media_types=(FORM, JSON),

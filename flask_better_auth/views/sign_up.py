@@ -10,8 +10,8 @@ from .. import guards
 from ..context import Call, Record, Reply
 from ..endpoint import FORM, JSON, Routes
 from ..errors import APIError, CoreErrors
+from ..services import email_links, mail, records, sign_in, users
 from ..services import fields as additional
-from ..services import mail, records, sign_in, users
 from ..wire import Bool, Email, Row, Str, WireSchema, is_email
 
 routes = Routes()
@@ -60,7 +60,8 @@ def sign_up_email(call: Call) -> Reply:
     call.state.passwords.check_length(body["password"])
     data = _user_data(call, trusted=False)
     existing = users.find(call, "email", data["email"])
-    if existing is not None and options.auto_sign_in:
+    opens_session = options.auto_sign_in and not options.require_email_verification
+    if existing is not None and opens_session:
         raise APIError(CoreErrors.USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL)
     password_hash = call.state.passwords.hash(body["password"])
     if existing is not None:
@@ -68,7 +69,8 @@ def sign_up_email(call: Call) -> Reply:
     try:
         with records.unit(call):
             user = users.create(call, data, password_hash)
-            if options.auto_sign_in:
+            _send_link(call, user)
+            if opens_session:
                 remember = body.get("remember_me") is not False
                 return sign_in.complete(
                     call,
@@ -80,10 +82,17 @@ def sign_up_email(call: Call) -> Reply:
     except APIError as error:
         if error.code == CoreErrors.FAILED_TO_CREATE_SESSION.code:
             raise APIError(CoreErrors.FAILED_TO_CREATE_SESSION, status=400) from error
-        if error.code != CoreErrors.USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL.code or options.auto_sign_in:
+        if error.code != CoreErrors.USER_ALREADY_EXISTS_USE_ANOTHER_EMAIL.code or opens_session:
             raise
         return _as_if_new(call, data, None)  # somebody was faster, and the answer must not tell
     return Reply({"token": None, "user": user})
+
+
+def _send_link(call: Call, user: Record) -> None:
+    """The mail that asks a new user to prove their address."""
+    wanted = call.config.email_verification.send_on_sign_up
+    if call.config.email_and_password.require_email_verification if wanted is None else wanted:
+        email_links.verify(call, user, call.body.get("callback_url"))
 
 
 class CreateUserBody(WireSchema):
@@ -133,5 +142,6 @@ def _as_if_new(call: Call, data: dict[str, Any], existing: Record | None) -> Rep
     """The answer that a free address gets; the owner of the taken one may be told."""
     tell = call.config.email_and_password.on_existing_user_sign_up
     if existing is not None and tell is not None:
-        mail.send(call, tell, existing.email, user=call.state.tables["user"].shown(existing))
+        shown = call.state.tables["user"].shown(existing)
+        mail.send(call, tell, existing.email, lambda: {"user": shown})
     return Reply({"token": None, "user": users.synthetic(call, data)})

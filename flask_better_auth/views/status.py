@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html import escape
+from typing import Any
 from urllib.parse import urlencode
 
 from ..context import Call, Reply
@@ -26,9 +27,16 @@ def ok(call: Call) -> Reply:
     return Reply({"ok": True})
 
 
+class _First(Str):
+    """A text, also where the key stands more than once: as the reference, which does not validate these."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        return super()._deserialize(value[0] if isinstance(value, list) and value else value, *args, **kwargs)
+
+
 class ErrorQuery(WireSchema):
-    error = Str(opaque=True)
-    error_description = Str(data_key="error_description", opaque=True)
+    error = _First(opaque=True)
+    error_description = _First(data_key="error_description", opaque=True)
 
 
 @routes.get("/error", query=ErrorQuery)

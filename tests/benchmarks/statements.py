@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
+from flask import request
 from sqlalchemy import event
 
+from flask_better_auth import Call, clock
+from flask_better_auth.services import email_links
 from flask_better_auth.wire import wire_name
 
 from . import site as sites
@@ -20,6 +25,8 @@ from .site import PASSWORD, Site, backend, sender, sign_up
 #: Options of the extension without which an endpoint only refuses.
 OPTIONS: dict[str, Any] = {
     "email_and_password": {"send_reset_password": lambda **_: None},
+    "email_verification": {"send_verification_email": lambda **_: None},
+    "user": {"change_email": {"enabled": True}},
     "session": {"additional_fields": {"theme": {"type": "string", "required": False}}},
 }
 Body = Callable[[str], Mapping[str, Any]]
@@ -42,6 +49,29 @@ def forget_passwords(site: Site) -> None:
         site.db.session.commit()
 
 
+def newest(site: Site) -> Any:
+    """The user who has just signed up."""
+    user = site.auth.User
+    return site.db.session.scalars(site.db.select(user).order_by(user.created_at.desc(), user.email)).first()
+
+
+def mail_link(site: Site) -> None:
+    """Store what a link to set a new password holds."""
+    with site.app.app_context():
+        soon = clock.now() + timedelta(hours=1)
+        row = site.auth.Verification(identifier="reset-password:link", value=newest(site).id, expires_at=soon)
+        site.db.session.add(row)
+        site.db.session.commit()
+
+
+def proof(site: Site) -> str:
+    """A token that proves the address of the user who has just signed up."""
+    with site.app.test_request_context():
+        user = newest(site)
+        call = Call(site.app.extensions["better_auth"], None, request)
+        return "token=" + email_links.make_token(call, email_links.Claims(user.email, None, None, user.id))
+
+
 @dataclass(frozen=True)
 class Case:
     """One request of an endpoint, by a user who is signed in.
@@ -49,13 +79,13 @@ class Case:
     Args:
         statements: how many it may send.
         body: makes its body from the address of the user.
-        query: its query string.
+        query: its query string, or what makes it.
         prepare: what must be so before.
     """
 
     statements: int
     body: Body | None = None
-    query: str = ""
+    query: str | Callable[[Site], str] = ""
     prepare: Callable[[Site], None] | None = None
 
 
@@ -76,8 +106,13 @@ CASES: dict[str, Case] = {
     "revoke_sessions": Case(2),
     "revoke_other_sessions": Case(2),
     "verify_password": Case(2, lambda email: {"password": PASSWORD}),
-    "change_password": Case(4, lambda email: {"current_password": PASSWORD, "new_password": f"new {PASSWORD}"}),
-    "set_password": Case(6, lambda email: {"new_password": PASSWORD}, prepare=forget_passwords),
+    "request_password_reset_callback": Case(1, query="callbackURL=/new", prepare=mail_link),
+    "reset_password": Case(7, lambda email: {"new_password": f"new {PASSWORD}"}, query="token=link", prepare=mail_link),
+    "send_verification_email": Case(1, lambda email: {"email": email}),
+    "verify_email": Case(3, query=proof),
+    "change_email": Case(2, lambda email: {"new_email": f"newer-{email}"}),
+    "change_password": Case(5, lambda email: {"current_password": PASSWORD, "new_password": f"new {PASSWORD}"}),
+    "set_password": Case(7, lambda email: {"new_password": PASSWORD}, prepare=forget_passwords),
     "cleanup": Case(2),
 }
 
@@ -133,5 +168,6 @@ def _request(site: Site, endpoint: Any, case: Case) -> Callable[[], object]:
         return lambda: getattr(site.api, endpoint.name)(body=body, headers={"Cookie": cookie})
     if body is not None:
         body = {wire_name(name): value for name, value in body.items()}
-    path = f"/api/auth{endpoint.path}?{case.query}".rstrip("?")
+    query = case.query if isinstance(case.query, str) else case.query(site)
+    path = f"/api/auth{re.sub('<.*?>', 'link', endpoint.path)}?{query}".rstrip("?")
     return sender(site.app, endpoint.methods[0], path, cookie=cookie, body=body)

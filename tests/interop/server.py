@@ -28,20 +28,18 @@ from sqlalchemy import delete, func, inspect, select, update
 from flask_better_auth import BetterAuth
 from flask_better_auth.plugins import Bearer, Username
 from flask_better_auth.ratelimit import RateLimits
-from flask_better_auth.wire import python_name
+from flask_better_auth.services import session_stores
+from flask_better_auth.storage import Guarded, MemoryStorage
+from flask_better_auth.wire import python_name, wire_name
 
 HERE = Path(__file__).resolve().parent
 PROFILES = Path(os.environ.get("PROFILES") or HERE.parents[2] / "shared" / "conformance" / "profiles.json")
 SECRET = "conformance-secret-0123456789-abcdefghijklmnop"
 PLUGINS = {"bearer": Bearer, "username": Username}
-#: Options of the profiles that speak of endpoints the extension does not have; it refuses any other it does not know.
-WITHOUT_EFFECT = {
-    "email_verification",
-    "on_password_reset",
-    "revoke_sessions_on_password_reset",
-    "change_email",
-    "delete_user",
-}
+#: What the outbox shows of a message.
+SHOWN = ("url", "token", "new_email", "id")
+#: Kinds whose callbacks get ``{user}`` in the reference, and not the user itself.
+NOTICES = {"on-password-reset", "existing-user-sign-up"}
 
 
 class Clock:
@@ -100,19 +98,22 @@ def options_of(profile: dict[str, Any], outbox: list[dict[str, Any]], base: str)
     def sender(kind: str) -> Any:
         def send(**message: Any) -> None:
             user = message.get("user") or {}
-            shown = {k: message[k] for k in ("url", "token") if isinstance(message.get(k), str)}
+            if "url" not in message and kind not in NOTICES:
+                message["id"] = user.get("id")  # the reference's callback gets the user, and no message about one
+            shown = {wire_name(k): message[k] for k in SHOWN if isinstance(message.get(k), str)}
             outbox.append({"kind": kind, "to": user.get("email"), **shown})
 
         return send
 
     def convert(value: Any) -> Any:
         if isinstance(value, dict):
-            named = {python_name(key): convert(item) for key, item in value.items()}
-            return {key: item for key, item in named.items() if key not in WITHOUT_EFFECT}
+            return {python_name(key): convert(item) for key, item in value.items()}
         if isinstance(value, list):
             return [convert(item) for item in value]
         if isinstance(value, str) and value.startswith("$send:"):
             return sender(value.removeprefix("$send:"))
+        if value == "$storage":
+            return MemoryStorage()
         return value.replace("${base}", base) if isinstance(value, str) else value
 
     options: dict[str, Any] = convert(profile)
@@ -179,6 +180,9 @@ def main() -> None:
     @app.post("/__reset")
     def reset() -> Any:
         outbox.clear()
+        if state.storage is not None:
+            state.storage = Guarded(MemoryStorage(), app.logger.warning)
+            state.sessions = session_stores.build(state)
         state.limits = RateLimits(state)
         for model in reversed(tables.values()):
             db.session.execute(delete(model))

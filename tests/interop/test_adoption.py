@@ -22,15 +22,12 @@ import time_machine
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from conftest import ORIGIN, PASSWORD, SECRET, Browser, Site, command, open_site
-from flask import request
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
 
 from flask_better_auth import AdditionalField, clock
 from flask_better_auth.checks import Finding, adoption
-from flask_better_auth.context import Call
 from flask_better_auth.plugins import Username
-from flask_better_auth.services import verifications
 from flask_better_auth.wire import iso
 
 SERVER = Path(__file__).parent / "adoption"
@@ -335,19 +332,41 @@ def test_a_cookie_of_another_secret_signs_nobody_in(core: Both) -> None:
     assert foreign.session() is None
 
 
-def test_what_is_pending_there_can_be_used_here(core: Both) -> None:
-    browser = core.node.sign_up(core.browser())
-    user = browser.session()["user"]
-    core.node.run("mails")
-    core.node.send(core.browser(), "POST", "/request-password-reset", {"email": user["email"]})
+def test_a_reset_that_is_pending_there_is_done_here(core: Both) -> None:
+    core.node.sign_up(core.browser())
+    core.node.send(
+        core.browser(), "POST", "/request-password-reset", {"email": "ada@example.com", "redirectTo": "/new"}
+    )
     (mail,) = core.node.run("mails")
-    site = core.sites[0]
-    with site.app.test_request_context():
-        call = Call(site.app.extensions["better_auth"], None, request._get_current_object())  # type: ignore[attr-defined]
-        assert verifications.find(call, verifications.RESET_PASSWORD, mail["token"]) == user["id"]
-        with time_machine.travel(datetime.now(timezone.utc) + timedelta(hours=1, seconds=5)):
-            assert verifications.find(call, verifications.RESET_PASSWORD, mail["token"]) is None
-        call.close()
+    path = mail["url"].removeprefix(f"{ORIGIN}/api/auth")
+    led = core.browser().get(path)
+    assert (led.status_code, led.headers["Location"]) == (302, f"{ORIGIN}/new?token={mail['token']}")
+    new = {"newPassword": "another good password", "token": mail["token"]}
+    with time_machine.travel(datetime.now(timezone.utc) + timedelta(hours=1, seconds=5)):
+        assert core.browser().post("/reset-password", new).json["code"] == "INVALID_TOKEN"
+    core.node.send(core.browser(), "POST", "/request-password-reset", {"email": "ada@example.com"})
+    new["token"] = core.node.run("mails")[0]["token"]
+    assert core.browser().post("/reset-password", new).status_code == 200
+    assert core.browser().post("/reset-password", new).status_code == 400
+    core.other_node.sign_in(core.browser(), password=new["newPassword"])
+
+
+def test_an_address_is_verified_by_a_link_of_the_other_server(core: Both) -> None:
+    asked: list[str] = []
+    options = {"send_verification_email": lambda user, url, token: asked.append(token)}
+    site = core.site(email_verification=options)
+    ada, bob = (core.node.sign_up(core.browser(), who) for who in ("ada", "bob"))
+    core.node.run("mails")
+    core.node.send(ada, "POST", "/send-verification-email", {"email": "ada@example.com"})
+    (mail,) = core.node.run("mails")
+    assert core.browser().get(f"/verify-email?token={mail['token']}").status_code == 200
+
+    bob.site = site
+    assert bob.post("/send-verification-email", {"email": "bob@example.com"}).status_code == 200
+    assert core.other_node.send(core.browser(), "GET", f"/verify-email?token={asked[0]}")["status"] == 200
+    for browser in (ada, bob):
+        assert browser.session()["user"]["emailVerified"] is True
+        assert core.node.session(browser)["user"]["emailVerified"] is True
 
 
 def test_a_session_that_is_due_is_extended_here_and_lasts_there(core: Both) -> None:

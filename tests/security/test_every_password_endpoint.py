@@ -86,6 +86,7 @@ def ask(browser: Browser, endpoint: Endpoint, field: str, password: str) -> str 
         "email": "ada@example.com",
         "name": "Ada",
         "username": "ada",
+        "token": "of-no-link",
         field: password,
     }
     assert endpoint.body is not None

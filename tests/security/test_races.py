@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
-from itertools import cycle
+from itertools import cycle, islice
 from typing import Any, TypeVar
 
 import pytest
@@ -14,7 +14,7 @@ from flask import Response
 from sqlalchemy import delete, update
 
 from flask_better_auth.passwords import Passwords
-from flask_better_auth.services import accounts, records, sessions, users
+from flask_better_auth.services import accounts, records, sessions, users, verifications
 
 T = TypeVar("T")
 
@@ -364,6 +364,131 @@ def test_f11_of_many_first_passwords_one_is_set(
         clear(arena)
 
 
+# ---------------------------------------------------------------- S13, H11
+
+DELETE = {"user": {"delete_user": {"enabled": True}}}
+
+
+@pytest.mark.parametrize("meeting", ["at the start", "past the check of the password"])
+def test_s13_no_session_outlives_the_deletion_of_its_user(
+    make_arena: Callable[..., Site], plan: tuple[int, int], meeting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, threads = plan
+    arena, seen = make_arena(**DELETE), Counter[tuple[str, int]]()
+    password = {"password": PASSWORD}
+    change = {"currentPassword": PASSWORD, "newPassword": PASSWORD, "revokeOtherSessions": True}
+    acts: list[tuple[str, Callable[[Any], Response]]] = [
+        ("delete", lambda browser: browser.post("/delete-user", password)),
+        ("sign in", lambda browser: sign_in(arena)),
+        ("refresh", lambda browser: browser.get("/get-session")),
+        ("rename", lambda browser: browser.post("/update-user", {"name": "Changed"})),
+        ("sign in", lambda browser: sign_in(arena)),
+        ("change", lambda browser: browser.post("/change-password", change)),
+    ]
+    for number in range(rounds):
+        # a change that is first ends the session of every deletion: without one in every other round
+        acting = list(islice(cycle(acts[: len(acts) - 1 + number % 2]), threads))
+        hashing = sum(what in ("delete", "sign in", "change") for what, _ in acting)
+        ada = arena.sign_up("ada")
+        cookies = dict(ada.cookies)
+
+        def act(number: int, cookies: dict[str, str] = cookies, acting: list[Any] = acting) -> tuple[str, int]:
+            browser = arena.browser()
+            browser.cookies = dict(cookies)
+            what, send = acting[number]
+            return what, send(browser).status_code
+
+        with monkeypatch.context() as patch:
+            if meeting == "past the check of the password":
+                meet_first(patch, Passwords, "verify", hashing)
+            seen.update(at_once(threads, act))
+        if arena.rows("user"):
+            assert number % 2
+            answer = arena.browser().post("/sign-in/email", {"email": "ada@example.com", **password})
+            assert answer.status_code == 200
+        else:
+            assert [len(arena.rows(table)) for table in ("account", "session")] == [0, 0]
+        clear(arena)
+    assert seen["delete", 200] >= rounds / 2
+    assert {status for _, status in seen} <= {200, 400, 401}, seen
+
+
+def test_h11_of_many_links_followed_at_once_one_deletes(
+    make_arena: Callable[..., Site], plan: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, threads = plan
+    tokens: list[str] = []
+    gone: list[Any] = []
+    sender = {"send_delete_account_verification": lambda user, url, token: tokens.append(token)}
+    options = {**sender, "enabled": True, "after_delete": gone.append, "before_delete": lambda user: None}
+    arena = make_arena(user={"delete_user": {**options, "after_delete": lambda user: gone.append(user["id"])}})
+    for number in range(rounds):
+        ada = arena.sign_up("ada")
+        assert ada.post("/delete-user", {}).status_code == 200
+        cookies = dict(ada.cookies)
+
+        def act(number: int, cookies: dict[str, str] = cookies) -> Response:
+            browser = arena.browser()
+            browser.cookies = dict(cookies)
+            return browser.get("/delete-user/callback", query_string={"token": tokens[-1]})
+
+        with monkeypatch.context() as patch:
+            meet_first(patch, verifications, "find", threads)  # to all of them the token was good
+            answers = at_once(threads, act)
+        statuses = Counter(answer.status_code for answer in answers)
+        assert (statuses[200], set(statuses)) == (1, {200, 404}), statuses
+        assert {a.json["code"] for a in answers if a.status_code != 200} == {"INVALID_TOKEN"}
+        assert [len(arena.rows(table)) for table in ("user", "account", "session", "verification")] == [0] * 4
+        assert len(gone) == number + 1
+
+
+# ---------------------------------------------------------------- S15
+
+
+@pytest.mark.parametrize("other", ["unlink", "delete", "change"])
+def test_s15_of_many_unlinkings_at_once_one_account_stays(
+    make_arena: Callable[..., Site], plan: tuple[int, int], other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, threads = plan
+    arena = make_arena(**DELETE)
+    change = {"currentPassword": PASSWORD, "newPassword": PASSWORD, "revokeOtherSessions": True}
+    for _ in range(rounds):
+        ada = arena.sign_up("ada")
+        with arena.app.app_context():
+            (user,), account = arena.rows("user"), arena.auth.Account
+            linked = [account(user_id=user.id, provider_id=f"p{n}", account_id="1") for n in range(threads - 1)]
+            arena.db.session.add_all(linked)
+            arena.db.session.commit()
+        ids = [row.id for row in arena.rows("account")]
+        cookies = dict(ada.cookies)
+
+        def act(number: int, ids: list[str] = ids, cookies: dict[str, str] = cookies) -> Response:
+            browser = arena.browser()
+            browser.cookies = dict(cookies)
+            if number == 0 and other == "delete":
+                return browser.post("/delete-user", {})
+            if number == 0 and other == "change":
+                return browser.post("/change-password", change)
+            return browser.post("/unlink-account", {"accountId": ids[number]})
+
+        with monkeypatch.context() as patch:
+            if other == "unlink":
+                meet_first(patch, accounts, "list_all", threads)  # all of them had found every account
+            answers = at_once(threads, act)
+        statuses = Counter(answer.status_code for answer in answers)
+        left = [len(arena.rows(table)) for table in ("user", "account")]
+        if other == "unlink":
+            assert statuses == {200: threads - 1, 400: 1}
+            assert [a.json["code"] for a in answers if a.status_code == 400] == ["FAILED_TO_UNLINK_LAST_ACCOUNT"]
+            assert left == [1, 1]
+        elif other == "delete":
+            assert (answers[0].status_code, left) == (200, [0, 0])
+        else:
+            assert left[1] >= 1
+        assert set(statuses) <= {200, 400, 401}, statuses
+        clear(arena)
+
+
 # ---------------------------------------------------------------- revoked between guard and write
 
 WRITES: dict[str, tuple[Any, str, dict[str, Any]]] = {
@@ -375,6 +500,8 @@ WRITES: dict[str, tuple[Any, str, dict[str, Any]]] = {
         {"current_password": PASSWORD, "new_password": "another good password"},
     ),
     "set_password": (accounts, "set_password", {"new_password": "another good password"}),
+    "unlink_account": (records, "delete", {"account_id": "linked"}),
+    "delete_user": (users, "delete", {}),
 }
 
 
@@ -382,8 +509,13 @@ WRITES: dict[str, tuple[Any, str, dict[str, Any]]] = {
 def test_g5_a_session_that_is_revoked_before_the_write_writes_nothing(
     make_auth: Callable[..., Site], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site = make_auth(session={"additional_fields": {"theme": {"required": False}}})
+    site = make_auth(session={"additional_fields": {"theme": {"required": False}}}, **DELETE)
     ada = site.sign_up("ada")
+    if name == "unlink_account":
+        with site.app.app_context():
+            (user,) = site.rows("user")
+            site.db.session.add(site.auth.Account(id="linked", user_id=user.id, provider_id="p", account_id="1"))
+            site.db.session.commit()
     phone = site.browser()
     assert phone.post("/sign-in/email", {"email": "ada@example.com", "password": PASSWORD}).status_code == 200
     owner, write, body = WRITES[name]
