@@ -81,7 +81,6 @@ COVERED = {
     "origin-check-off": ["origin-check-disabled"],
     "password-off": ["password-login-disabled"],
     "rate-limit": ["rate-limit-default-window", "rate-limit-proxies", "rate-limit-sign-in", "rate-limit-custom-rules"],
-    "rate-limit-custom": ["rate-limit-custom-rules"],
     "rate-limit-database": ["rate-limit-in-database"],
     "secondary-storage": ["secondary-storage-sessions", "secondary-storage-password-reset"],
     "secondary-storage-db": ["secondary-storage-sessions", "secondary-storage-password-reset"],
