@@ -41,7 +41,9 @@ DELETE_ACCOUNT: Kind[str] = Kind("delete-account-", str, str)
 KINDS = (RESET_PASSWORD, DELETE_ACCOUNT)
 
 
-def create(call: Call, kind: Kind[T], subject: str, value: T, *, expires_in: timedelta) -> Record | None:
+def create(
+    call: Call, kind: Kind[T], subject: str, value: T, *, expires_in: timedelta, given: records.Given | None = None
+) -> Record | None:
     """Store a secret.
 
     Args:
@@ -50,13 +52,17 @@ def create(call: Call, kind: Kind[T], subject: str, value: T, *, expires_in: tim
         subject: the secret itself, or whom it concerns.
         value: what it proves.
         expires_in: how long it can be used.
+        given: what must still hold, see ``records.create``.
+
+    Raises:
+        Outdated: it no longer holds.
     """
     data = {
         "identifier": _identifiers(call, kind, subject)[0],
         "value": kind.write(value),
         "expires_at": clock.now() + expires_in,
     }
-    return records.create(call, "verification", data)
+    return records.create(call, "verification", data, given=given)
 
 
 def find(call: Call, kind: Kind[T], subject: str) -> T | None:
