@@ -151,9 +151,10 @@ def _invalid_token() -> APIError:
 def _reset(call: Call, token: str, user: Record, account: Record | None, password_hash: str) -> None:
     options = call.config.email_and_password
     with records.unit(call):
+        accounts.replace_password(call, user, account, password_hash)
         if verifications.consume(call, verifications.RESET_PASSWORD, token) != user.id:
             raise _invalid_token()
-        accounts.reset_password(call, user, account, password_hash)
+        accounts.password_changed(call, user)
         # whoever signed up with an address that is not theirs must not stay signed in (SECURITY H4)
         if options.revoke_sessions_on_password_reset or (call.config.hardening and not user.email_verified):
             sessions.revoke_all(call, user_id=user.id)
