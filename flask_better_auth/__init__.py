@@ -8,6 +8,7 @@ from .config import (
     CookieAttributes,
     CookieOverride,
     CrossSubDomainCookies,
+    Database,
     EmailAndPassword,
     IpAddress,
     Limit,
@@ -16,6 +17,7 @@ from .config import (
     SessionOptions,
     UserOptions,
     VerificationOptions,
+    VersionedSecret,
 )
 from .context import Call, Record, Reply
 from .current import current_session, current_user, fresh_login_required, login_required
@@ -41,6 +43,7 @@ __all__ = [
     "CookieAttributes",
     "CookieOverride",
     "CrossSubDomainCookies",
+    "Database",
     "DatabaseHooks",
     "EmailAndPassword",
     "ErrorCode",
@@ -63,6 +66,7 @@ __all__ = [
     "UserOptions",
     "VerificationMixin",
     "VerificationOptions",
+    "VersionedSecret",
     "WireSchema",
     "current_session",
     "current_user",

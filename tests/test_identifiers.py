@@ -19,6 +19,7 @@ from flask_better_auth import APIError, BetterAuth, ConfigError, DatabaseHooks, 
 from flask_better_auth.config import Advanced, Database
 from flask_better_auth.context import Call
 from flask_better_auth.models import AsText
+from flask_better_auth.openapi import document
 from flask_better_auth.services import records, verifications
 
 UUID4 = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -229,6 +230,18 @@ def test_a_sign_up_that_hides_taken_addresses_counts_on(kind: Kind, dialect: str
     assert second == (taken if dialect == "sqlite" else taken + 1)
 
 
+def test_a_taken_value_is_told_whether_or_not_the_address_is_taken(make_auth: Any) -> None:
+    nick = {"type": "string", "required": False, "unique": True}
+    options = {"email_and_password": {"auto_sign_in": False}, "user": {"additional_fields": {"nick": nick}}}
+    site = Kind("serial", make_auth).site(**options)
+    bodies = [
+        {"name": "Ada", "email": f"{who}@example.com", "password": PASSWORD, "nick": "x"} for who in ("a", "a", "b")
+    ]
+    answers = [site.browser().post("/sign-up/email", body) for body in bodies]
+    assert [answer.status_code for answer in answers] == [200, 422, 422]
+    assert answers[1].data == answers[2].data
+
+
 def test_a_number_of_a_deleted_row_is_not_given_again(make_auth: Any) -> None:
     site = Kind("serial", make_auth).site()
     number = int(user_id(site.sign_up("ada")))
@@ -265,6 +278,12 @@ def test_false_leaves_it_to_the_database(make_auth: Any, dialect: str) -> None:
     ada = site.sign_up("ada")
     assert re.fullmatch("[0-9a-f]{32}", user_id(ada))
     assert ada.post("/verify-password", {"password": PASSWORD}).status_code == 200
+
+
+def test_the_document_of_the_api_says_text(kind: Kind) -> None:
+    schemas = document(kind.site().app.extensions["better_auth"])["components"]["schemas"]
+    assert schemas["User"]["properties"]["id"] == {"type": "string"}
+    assert schemas["Session"]["properties"]["userId"] == {"type": "string"}
 
 
 def test_rows_that_the_application_adds_get_one_too(kind: Kind) -> None:
