@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import PASSWORD, Site
+from flask import request
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import BigInteger, DefaultClause, Integer, LargeBinary, MetaData, SmallInteger, Uuid, inspect, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -162,6 +163,34 @@ def test_current_user_is_the_models_own_and_leads_to_its_rows(kind: Kind) -> Non
 
     ada = site.sign_up("ada")
     assert ada.get("~/me").json == {"id": user_id(ada), "same": True}
+
+
+def test_an_own_write_shows_in_current_user(kind: Kind) -> None:
+    site = kind.site()
+
+    @site.app.get("/rename")
+    def rename() -> str:
+        assert current_user.name == "Ada"
+        site.api.update_user(body={"name": "Renamed"}, headers=request.headers)
+        return str(current_user.name)
+
+    assert site.sign_up("ada").get("~/rename").text == "Renamed"
+
+
+def test_a_joined_call_takes_part_in_the_transaction_of_the_application(kind: Kind) -> None:
+    site = kind.site()
+    ada = {"email": "ada@example.com", "password": PASSWORD}
+    with site.app.app_context():
+        session = site.db.session
+        made = site.api.sign_up_email(body={"name": "Ada", **ada}, session=session)
+        result = site.api.sign_in_email(body=ada, session=session)
+        assert result["user"]["id"] == made["user"]["id"]
+        (listed, _) = site.api.list_sessions(user_id=made["user"]["id"], session=session)
+        site.api.revoke_session(session_id=listed["id"], session=session)
+        site.api.update_user(user_id=made["user"]["id"], data={"name": "B"}, session=session)
+        assert session.scalars(site.db.select(site.auth.User.name)).all() == ["B"]
+        session.rollback()
+    assert site.rows("user") == site.rows("session") == []
 
 
 def test_rows_that_refer_to_a_user_go_with_them(kind: Kind) -> None:
