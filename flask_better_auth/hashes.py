@@ -43,7 +43,7 @@ def argon2(password: bytes, hash: str) -> bool | None:
         return _argon2.verify(hash, password)
     except VerifyMismatchError:
         return False
-    except (InvalidHashError, VerificationError):
+    except (InvalidHashError, VerificationError, ValueError):
         return None
 
 
