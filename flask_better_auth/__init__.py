@@ -11,6 +11,7 @@ from .config import (
     CookieCache,
     CookieOverride,
     CrossSubDomainCookies,
+    Database,
     DeleteUser,
     EmailAndPassword,
     EmailVerification,
@@ -21,6 +22,7 @@ from .config import (
     SessionOptions,
     UserOptions,
     VerificationOptions,
+    VersionedSecret,
 )
 from .context import Call, Record, Reply
 from .current import current_session, current_user, fresh_login_required, login_required
@@ -50,6 +52,7 @@ __all__ = [
     "CookieCache",
     "CookieOverride",
     "CrossSubDomainCookies",
+    "Database",
     "DatabaseHooks",
     "DeleteUser",
     "EmailAndPassword",
@@ -77,6 +80,7 @@ __all__ = [
     "UserOptions",
     "VerificationMixin",
     "VerificationOptions",
+    "VersionedSecret",
     "WireSchema",
     "current_session",
     "current_user",

@@ -299,7 +299,10 @@ class SessionOptions(_Section):
 
 @dataclass(frozen=True)
 class CookieAttributes:
-    """Attributes of a cookie; ``None`` leaves the weaker setting as it is (reference ``CookieOptions``)."""
+    """Attributes of a cookie; ``None`` leaves the weaker setting as it is (reference ``CookieOptions``).
+
+    ``prefix`` is put before the name: ``"host"`` binds a cookie to the host that sets it (``__Host-``).
+    """
 
     domain: str | None = None
     path: str | None = None
@@ -308,6 +311,7 @@ class CookieAttributes:
     secure: bool | None = None
     same_site: str | None = None
     partitioned: bool | None = None
+    prefix: Literal["secure", "host"] | None = None
 
 
 @dataclass(frozen=True)

@@ -204,6 +204,8 @@ class AuthState:
 
     def trusted_origins(self, request: Request) -> tuple[str, ...]:
         """The origins and patterns that may call, the own origin first."""
+        if self._base and not self._trusting:
+            return self._trusted
         own = None if self._base else self._request_origin(request)
         named = (origin for function in self._trusting for origin in function(request) if origin)
         return (*([own] if own else ()), *self._trusted, *named)

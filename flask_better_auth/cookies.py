@@ -89,6 +89,8 @@ class CookieJar:
         name = override.name or f"{self._config.cookie_prefix}.{short_name}"
         if self._secure:
             name = f"__Secure-{name}"
+        if attributes.prefix is not None:
+            name = f"__{attributes.prefix.capitalize()}-{name}"
         cross_site = (attributes.same_site or "").lower() == "none" or attributes.partitioned
         if cross_site or name.startswith(("__Secure-", "__Host-")):
             attributes = replace(attributes, secure=True)  # browsers drop the cookie otherwise

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, current_app, has_app_context
+from flask import Blueprint, Flask, current_app, has_app_context, request_started
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import exc
 from sqlalchemy.engine import make_url
@@ -106,7 +106,9 @@ class BetterAuth:
         for each in self._plugins:
             each.init(state)
         app.extensions[_KEY] = state
-        app.register_blueprint(web.build_blueprint(state))
+        blueprint = web.build_blueprint(state)
+        app.register_blueprint(blueprint)
+        _exempt_from_wtf(app, blueprint)
         app.register_error_handler(APIError, responses.of_error)
         app.context_processor(lambda: {"current_user": current_user})
         self._apps.add(app)
@@ -217,6 +219,19 @@ class BoundAuth:
 
     def __init__(self, api: API) -> None:
         self.api = api
+
+
+def _exempt_from_wtf(app: Flask, blueprint: Blueprint) -> None:
+    """Let Flask-WTF's ``CSRFProtect``, whenever it is set up, leave our routes to our own checks, and guard all others
+    (SECURITY B11)."""
+
+    def exempt(sender: Flask, **extra: Any) -> None:
+        leave = getattr(sender.extensions.get("csrf"), "exempt", None)
+        if leave is not None:
+            leave(blueprint)
+        request_started.disconnect(exempt, sender)  # after the first request nothing is set up any more
+
+    request_started.connect(exempt, app, weak=False)
 
 
 def _check_secret(app: Flask, config: AuthConfig) -> None:

@@ -661,6 +661,7 @@ def statement_columns(model: type[Any]) -> Mapping[str, Any]:
     """
     as_text = texts(model)
     return {
-        name: type_coerce(column, as_text[name]) if name in as_text else column
+        # labelled, so that the identifiers of two tables can stand in one statement of the ORM
+        name: type_coerce(column, as_text[name]).label(None) if name in as_text else column
         for name, column in ((name, getattr(model, name)) for name in own_columns(model))
     }

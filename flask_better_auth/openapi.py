@@ -166,11 +166,12 @@ def _title(table: str) -> str:
 
 
 def _row(table: Table) -> dict[str, Any]:
-    columns = {wire.wire_name(name): table.columns[name].property.columns[0] for name in table.returned}
+    columns = {name: getattr(table.model, name).property.columns[0] for name in table.returned}
+    shown = {name: {"type": "string"} if name in table.texts else _column(column) for name, column in columns.items()}
     return {
         "type": "object",
-        "required": list(columns),
-        "properties": {name: _column(column) for name, column in columns.items()},
+        "required": [wire.wire_name(name) for name in columns],
+        "properties": {wire.wire_name(name): schema for name, schema in shown.items()},
     }
 
 

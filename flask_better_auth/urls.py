@@ -20,6 +20,9 @@ _AUTHORITY = re.compile(r"(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?", _FLAGS
 _CUSTOM = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#\\]*)(?P<path>[^?#\\]*)(?:[?#][^\\]*)?", _FLAGS
 )
+_CUSTOM_AUTHORITY = re.compile(
+    r"(?:[^@\[\]]*@)?(?:[^ :@<>\[\]^|]*|\[(?P<ipv6>[0-9a-f:.]*)\])(?::(?P<port>\d{0,5}))?", _FLAGS
+)
 _ADDRESS_PATTERN = re.compile(r"(?=.*[0-9])[0-9.*?]+(?::[0-9*?]+)?")
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _IPV4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}(?::\d+)?", re.ASCII)
@@ -129,7 +132,12 @@ def _custom(url: str) -> re.Match[str] | None:
     if _is_unreadable(url):
         return None
     found = _CUSTOM.fullmatch(url)
-    return None if found is None or found["scheme"].lower() in (*_WEB, *_FOREIGN) else found
+    if found is None or found["scheme"].lower() in (*_WEB, *_FOREIGN):
+        return None
+    authority = _CUSTOM_AUTHORITY.fullmatch(found["authority"])
+    if authority is None or int(authority["port"] or 0) > 65535:
+        return None  # the WHATWG standard takes it for no URL
+    return found if authority["ipv6"] is None or _is_plain_ipv6(authority["ipv6"].lower()) else None
 
 
 #: Schemes that are no application's own: they run or show what the link holds (SECURITY A4), or browsers know them.

@@ -272,10 +272,10 @@ def _body(call: Call, endpoint: Endpoint) -> Any:
 
 
 def _hardened(state: AuthState, response: Response) -> Response:
-    """An answer that depends on the cookie must not be kept for somebody else (CVE-2023-30861, SECURITY G8)."""
+    """An answer that depends on who asks must not be kept for somebody else (CVE-2023-30861, SECURITY B7, G8)."""
     if state.config.hardening:
         response.headers.setdefault("Cache-Control", "no-store")
-        response.vary.add("Cookie")
+        response.vary.update(("Cookie", "Origin"))
         if response.content_length == 0:
             response.headers.pop("Content-Type", None)  # nothing is no JSON
     return response

@@ -236,6 +236,11 @@ def test_unknown_key_is_named_with_the_nearest_one(key: str) -> None:
         ({"session": {"expire_in": 1}}, "expire_in", "expires_in"),
         ({"advanced": {"ip_address": {"ipv6_subnets": 1}}}, "ipv6_subnets", "ipv6_subnet"),
         ({"advanced": {"cookies": {"session_token": {"nam": "x"}}}}, "nam", "name"),
+        ({"advanced": {"database": {"generate_ids": "uuid"}}}, "generate_ids", "generate_id"),
+        ({"trusted_origin": []}, "trusted_origin", "trusted_origins"),
+        ({"verification": {"store_identifiers": "plain"}}, "store_identifiers", "store_identifier"),
+        ({"on_api_error": {"on_errors": print}}, "on_errors", "on_error"),
+        ({"email_and_password": {"is_compromisd": print}}, "is_compromisd", "is_compromised"),
         ({"user": {"additional_fields": {"nick": {"inputt": True}}}}, "inputt", "input"),
     ],
 )
@@ -288,6 +293,20 @@ def test_wrong_value_of_a_key_is_told_with_the_key(section: str, name: str, valu
     key = key_of(section, name).rstrip("_")
     with pytest.raises(ConfigError, match=key):
         build({}, {key: value})
+
+
+@pytest.mark.parametrize(
+    ("options", "allowed"),
+    [
+        ({"advanced": {"database": {"generate_id": "serials"}}}, "'serial', 'uuid', False"),
+        ({"verification": {"store_identifier": "hash"}}, "'plain', 'hashed'"),
+        ({"protocol": "ftp"}, "'auto', 'http', 'https'"),
+        ({"naming": "kebab-case"}, "'snake_case', 'camelCase'"),
+    ],
+)
+def test_a_value_that_is_none_of_a_few_is_told_with_these(options: dict[str, Any], allowed: str) -> None:
+    with pytest.raises(ConfigError, match=f"must be one of {allowed}, not"):
+        BetterAuth(**options)
 
 
 @pytest.mark.parametrize("place", ["constructor", "key", "SECRET_KEY"])

@@ -182,6 +182,25 @@ def test_cookies_are_shared_with_subdomains_only_where_that_is_enabled(cross: di
         assert f"; Max-Age=604800; {domain}Path=/" in line(made, short_name)
 
 
+@pytest.mark.parametrize(
+    ("advanced", "name"),
+    [
+        ({"default_cookie_attributes": {"prefix": "secure"}}, "__Secure-better-auth.session_token"),
+        (
+            {"default_cookie_attributes": {"prefix": "host", "domain": "a.test", "path": "/x"}},
+            "__Host-better-auth.session_token",
+        ),
+        ({"cookies": {"session_token": {"name": "sid", "attributes": {"prefix": "host"}}}}, "__Host-sid"),
+        (
+            {"use_secure_cookies": True, "cookies": {"session_token": {"attributes": {"prefix": "host"}}}},
+            "__Host-__Secure-better-auth.session_token",
+        ),
+    ],
+)
+def test_a_prefix_stands_before_the_name_as_in_the_reference(advanced: dict[str, Any], name: str) -> None:
+    assert line(jar(**advanced)) == f"{name}=v; Max-Age=604800; Path=/; HttpOnly; Secure; SameSite=Lax"
+
+
 @pytest.mark.parametrize("name", ["__Secure-sid", "__Host-sid"])
 def test_name_with_a_prefix_of_the_standard_forces_secure(name: str) -> None:
     made = jar(cookies={"session_token": {"name": name, "attributes": {"secure": False}}})

@@ -62,6 +62,43 @@ def test_an_answer_carries_each_header_once(client: FlaskClient) -> None:
     assert "Access-Control-Allow-Origin" not in refused.headers
 
 
+@pytest.mark.parametrize("origin", [APP, EVIL, "null", "https://app.example.com.evil.test"])
+def test_b7_credentials_are_for_named_origins_and_every_answer_varies_by_origin(
+    client: FlaskClient, origin: str
+) -> None:
+    sent = {"Origin": origin}
+    answers = [
+        preflight(client, origin),
+        preflight(client, origin, "/api/auth/nothing"),
+        client.get("/api/auth/ok", headers=sent),
+        client.get("/api/auth/get-session", headers=sent),
+        client.get("/api/auth/nothing", headers=sent),
+        client.post("/api/auth/sign-up/email", json=BODY, headers=sent),
+        client.get("/api/auth/ok"),
+    ]
+    for answer in answers:
+        allowed = answer.headers.getlist("Access-Control-Allow-Origin")
+        assert allowed in ([], [APP]), "never *, and never whoever asks"
+        assert "origin" in {name.lower() for name in answer.vary}
+
+
+@pytest.mark.parametrize("origin", [APP, EVIL])
+def test_b7_without_flask_cors_nobody_is_allowed_across_origins(origin: str) -> None:
+    app = Flask("host")
+    app.testing = True
+    app.config.update(
+        BETTER_AUTH_SECRET=SECRET, BETTER_AUTH_URL="https://api.example.com", BETTER_AUTH_DATABASE_URI="sqlite://"
+    )
+    BetterAuth(app, password_hash=FAST, trusted_origins=[APP])
+    client = app.test_client()
+    for answer in (
+        preflight(client, origin),
+        client.post("/api/auth/sign-up/email", json=BODY, headers={"Origin": origin}),
+    ):
+        assert not [name for name in answer.headers.keys() if name.lower().startswith("access-control")]
+        assert "origin" in {name.lower() for name in answer.vary}
+
+
 def test_options_that_is_no_preflight_is_unknown(client: FlaskClient) -> None:
     assert client.options("/api/auth/ok").status_code == 404
     assert client.options("/api/auth/ok", headers={"Origin": APP}).status_code == 404

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import PASSWORD, Site
+from flask import request
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import BigInteger, DefaultClause, Integer, LargeBinary, MetaData, SmallInteger, Uuid, inspect, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -19,6 +20,7 @@ from flask_better_auth import APIError, BetterAuth, ConfigError, DatabaseHooks, 
 from flask_better_auth.config import Advanced, Database
 from flask_better_auth.context import Call
 from flask_better_auth.models import AsText
+from flask_better_auth.openapi import document
 from flask_better_auth.services import records, verifications
 
 UUID4 = "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
@@ -163,6 +165,34 @@ def test_current_user_is_the_models_own_and_leads_to_its_rows(kind: Kind) -> Non
     assert ada.get("~/me").json == {"id": user_id(ada), "same": True}
 
 
+def test_an_own_write_shows_in_current_user(kind: Kind) -> None:
+    site = kind.site()
+
+    @site.app.get("/rename")
+    def rename() -> str:
+        assert current_user.name == "Ada"
+        site.api.update_user(body={"name": "Renamed"}, headers=request.headers)
+        return str(current_user.name)
+
+    assert site.sign_up("ada").get("~/rename").text == "Renamed"
+
+
+def test_a_joined_call_takes_part_in_the_transaction_of_the_application(kind: Kind) -> None:
+    site = kind.site()
+    ada = {"email": "ada@example.com", "password": PASSWORD}
+    with site.app.app_context():
+        session = site.db.session
+        made = site.api.sign_up_email(body={"name": "Ada", **ada}, session=session)
+        result = site.api.sign_in_email(body=ada, session=session)
+        assert result["user"]["id"] == made["user"]["id"]
+        (listed, _) = site.api.list_sessions(user_id=made["user"]["id"], session=session)
+        site.api.revoke_session(session_id=listed["id"], session=session)
+        site.api.update_user(user_id=made["user"]["id"], data={"name": "B"}, session=session)
+        assert session.scalars(site.db.select(site.auth.User.name)).all() == ["B"]
+        session.rollback()
+    assert site.rows("user") == site.rows("session") == []
+
+
 def test_rows_that_refer_to_a_user_go_with_them(kind: Kind) -> None:
     site = kind.site()
     site.sign_up("ada")
@@ -229,6 +259,18 @@ def test_a_sign_up_that_hides_taken_addresses_counts_on(kind: Kind, dialect: str
     assert second == (taken if dialect == "sqlite" else taken + 1)
 
 
+def test_a_taken_value_is_told_whether_or_not_the_address_is_taken(make_auth: Any) -> None:
+    nick = {"type": "string", "required": False, "unique": True}
+    options = {"email_and_password": {"auto_sign_in": False}, "user": {"additional_fields": {"nick": nick}}}
+    site = Kind("serial", make_auth).site(**options)
+    bodies = [
+        {"name": "Ada", "email": f"{who}@example.com", "password": PASSWORD, "nick": "x"} for who in ("a", "a", "b")
+    ]
+    answers = [site.browser().post("/sign-up/email", body) for body in bodies]
+    assert [answer.status_code for answer in answers] == [200, 422, 422]
+    assert answers[1].data == answers[2].data
+
+
 def test_a_number_of_a_deleted_row_is_not_given_again(make_auth: Any) -> None:
     site = Kind("serial", make_auth).site()
     number = int(user_id(site.sign_up("ada")))
@@ -265,6 +307,12 @@ def test_false_leaves_it_to_the_database(make_auth: Any, dialect: str) -> None:
     ada = site.sign_up("ada")
     assert re.fullmatch("[0-9a-f]{32}", user_id(ada))
     assert ada.post("/verify-password", {"password": PASSWORD}).status_code == 200
+
+
+def test_the_document_of_the_api_says_text(kind: Kind) -> None:
+    schemas = document(kind.site().app.extensions["better_auth"])["components"]["schemas"]
+    assert schemas["User"]["properties"]["id"] == {"type": "string"}
+    assert schemas["Session"]["properties"]["userId"] == {"type": "string"}
 
 
 def test_rows_that_the_application_adds_get_one_too(kind: Kind) -> None:

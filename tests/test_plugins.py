@@ -427,7 +427,11 @@ def test_on_response_may_change_what_leaves(site: Site) -> None:
 def test_answer_of_a_plugin_is_not_for_caches(make_auth: Make) -> None:
     site = make_auth(plugins=[made(on_request=lambda plugin, call: Response("own"))])
     answer = site.browser().get("/ok")
-    assert (answer.data, answer.headers["Cache-Control"], answer.headers["Vary"]) == (b"own", "no-store", "Cookie")
+    assert (answer.data, answer.headers["Cache-Control"], answer.headers["Vary"]) == (
+        b"own",
+        "no-store",
+        "Cookie, Origin",
+    )
 
 
 def broken(*args: Any) -> Any:

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, SessionTransaction, attributes
 from sqlalchemy.pool import QueuePool, SingletonThreadPool, StaticPool
 
 from .. import clock
-from ..context import AuthState, Call, Record
+from ..context import AuthState, Call, Record, Table
 from ..crypto import random_string
 from ..errors import TransactionConflict
 from ..hooks import Operation
@@ -433,7 +433,7 @@ def update(
     changed = Record({**row, **values})
     if table == "user":
         call.state.sessions.user_changed(call, changed)
-    after_commit(call, lambda: _refresh(call, spec.model, changed.id, values))
+    after_commit(call, lambda: _refresh(call, spec, changed.id, values))
     _after(call, table, "update", changed)
     return changed
 
@@ -556,12 +556,13 @@ def _after(call: Call, table: str, operation: Operation, record: Record) -> None
             after_commit(call, partial(around.after, record, call))
 
 
-def _refresh(call: Call, model: type[Any], identity: str, values: Mapping[str, Any]) -> None:
+def _refresh(call: Call, spec: Table, identity: str, values: Mapping[str, Any]) -> None:
     """Show an own write to the application's instance of the same row, unless it has changes of its own."""
     if not call.state.db.session.registry.has():
         return
     session = call.state.db.session()
-    instance = session.identity_map.get(session.identity_key(model, identity))
+    key = spec.native({"id": identity})["id"]
+    instance = session.identity_map.get(session.identity_key(spec.model, key))
     if instance is not None and not inspect(instance).modified:
-        for name, value in values.items():
+        for name, value in spec.native(values).items():
             attributes.set_committed_value(instance, name, value)

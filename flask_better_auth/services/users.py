@@ -154,7 +154,8 @@ def _refusal(call: Call, error: IntegrityError) -> Exception:
     violated = records.violated_uniqueness(error)
     if violated is None:
         return error
-    columns = {name: c.property.columns[0].name for name, c in call.state.tables["user"].columns.items()}
+    spec = call.state.tables["user"]
+    columns = {name: getattr(spec.model, name).property.columns[0].name for name in spec.columns}
     # constraints are named after their column: the longest name in it is meant, contact_email and not email
     named = max((name for name in columns if columns[name] in violated), key=lambda n: len(columns[n]), default="")
     if named == "email":
@@ -173,7 +174,10 @@ def synthetic(call: Call, data: Mapping[str, Any]) -> Record:
     user = Record((name, made.get(name)) for name in spec.columns)
     if spec.new_id is None:
         # counted like that of any new user: the gap, or its absence, would tell (SECURITY E)
-        user["id"] = records.next_id(call, "user", Record({**user, "email": f"{random_string()}@invalid"}))
+        try:
+            user["id"] = records.next_id(call, "user", Record({**user, "email": f"{random_string()}@invalid"}))
+        except IntegrityError as error:
+            raise _refusal(call, error) from error  # as for a new user
     customize = call.config.email_and_password.custom_synthetic_user
     if customize is not None:
         added = call.state.additional_fields("user")

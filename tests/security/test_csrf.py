@@ -336,6 +336,24 @@ def test_b6_a_route_keeps_the_method_it_was_called_by(ada: Browser, where: str, 
     assert ada.session()["user"]["name"] == f"Ada {name}"
 
 
+def test_b10_no_get_route_starts_a_sign_in(nobody: Browser, mails: list[Any]) -> None:
+    """A picture of another site must not begin what ends with a session."""
+    before, state = nobody.site.snapshot(), nobody.site.app.extensions["better_auth"]
+    starting = [e for e in endpoints(nobody.site) if re.match(r"/(sign-in|sign-up|link)", e.path or "")]
+    assert {e.path for e in starting} >= {"/sign-in/email", "/sign-up/email", "/sign-in/username"}
+    assert [e.path for e in starting if not SAFE.isdisjoint(e.methods)] == []
+    reading = [e for e in endpoints(nobody.site) if "GET" in e.methods]
+    for path in {*map(url_of, starting), *map(url_of, reading)}:
+        answer = nobody.get(
+            path, query_string=ADA, headers={"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}
+        )
+        assert nobody.cookies == {}, path
+        assert answer.status_code == 404 or path in set(map(url_of, reading))
+    assert nobody.site.snapshot() == before
+    assert mails == []
+    assert state.config.base_path == "/api/auth"
+
+
 def test_b6_fields_in_the_query_change_nothing(ada: Browser) -> None:
     before = ada.site.snapshot()
     assert ada.get("/update-user", query_string={"name": "x", "_method": "POST"}).status_code == 404
