@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
-from sqlalchemy import Date, Enum, Numeric, String, func, inspect, select, text, true, type_coerce, update
+from sqlalchemy import Date, Enum, Numeric, String, func, inspect, not_, select, text, true, type_coerce, update
 from sqlalchemy import column as sql_column
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Connection, Dialect, Engine
@@ -21,7 +21,7 @@ from sqlalchemy.types import JSON, BigInteger, Boolean, DateTime, Integer, TypeE
 from . import clock
 from .config import AuthConfig
 from .context import AuthState
-from .models import UtcDateTime, column_name, kind_of
+from .models import column_name, kind_of
 from .services import accounts
 
 #: What JavaScript writes of a time, for SQL's LIKE.
@@ -123,6 +123,8 @@ class _Comparison:
     def _column(self, column: Column[Any]) -> Iterator[Finding]:
         found, where = self.columns[column.name], self._where(column.name)
         kind, type_ = kind_of(column.type), found["type"]
+        if kind == "text" and not isinstance(column.type.dialect_impl(self.dialect), String):
+            kind = None  # an identifier that this database keeps as something else
         if kind is not None and not _holds(type_, kind, self.dialect.name):
             yield Finding("error", where, f"is {self._named(type_)}, which holds no {kind}")
         elif isinstance(column.type, BigInteger) and not isinstance(type_, BigInteger) and not self._is("sqlite"):
@@ -297,7 +299,8 @@ def _passwords(state: AuthState, connection: Connection) -> Iterator[Finding]:
             yield Finding("warning", where, f"passwords that nobody here can read: {count}")
         else:
             yield Finding("note", where, f"passwords as {form}: {count}")
-    foreign = select(func.count()).select_from(account.model).where(*of_passwords, c["account_id"] != c["user_id"])
+    counts = accounts.holds_password(state, c["user_id"])
+    foreign = select(func.count()).select_from(account.model).where(*of_passwords, not_(counts))
     if found := connection.scalar(foreign):
         told = f"passwords in an account of another id than the user's, which counts for nothing: {found}"
         mend = update(account.model).where(c["provider_id"] == accounts.CREDENTIAL)
@@ -316,13 +319,11 @@ def _times(state: AuthState, connection: Connection) -> Iterator[Finding]:
     if connection.dialect.name != "sqlite" or state.config.naming != "camelCase":
         return
     for table in state.tables.values():
-        for column in table.columns.values():
-            mapped = column.property.columns[0]
-            if isinstance(mapped.type, UtcDateTime):
-                other = type_coerce(column, String).not_like(_ISO)
-                if found := connection.scalar(select(func.count()).select_from(table.model).where(other)):
-                    told = f"times that are not written 2026-01-02T03:04:05.678Z: {found}"
-                    yield Finding("warning", f"{mapped.table.name}.{mapped.name}", told)
+        for column in (table.columns[name] for name in table.times):
+            mapped, other = column.property.columns[0], type_coerce(column, String).not_like(_ISO)
+            if found := connection.scalar(select(func.count()).select_from(table.model).where(other)):
+                told = f"times that are not written 2026-01-02T03:04:05.678Z: {found}"
+                yield Finding("warning", f"{mapped.table.name}.{mapped.name}", told)
 
 
 # ---------------------------------------------------------------- settings

@@ -108,6 +108,11 @@ def test_tables_of_the_extension_fit(make: Make) -> None:
     assert said(site, "note")["rows"] == "users: 1, sessions that are not over: 1"
 
 
+@pytest.mark.parametrize("kind", ["serial", "uuid"])
+def test_identifiers_of_another_kind_fit(make: Make, kind: str) -> None:
+    assert said(make(advanced={"database": {"generate_id": kind}}), "error") == {}
+
+
 def test_it_must_be_said_that_nothing_is_to_be_written(make: Make) -> None:
     done = command(make().app, "adopt")
     assert done.exit_code == 2
