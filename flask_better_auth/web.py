@@ -249,6 +249,4 @@ def _hardened(state: AuthState, response: Response) -> Response:
     if state.config.hardening:
         response.headers.setdefault("Cache-Control", "no-store")
         response.vary.add("Cookie")
-        if response.content_length == 0:
-            response.headers.pop("Content-Type", None)  # nothing is no JSON
     return response
