@@ -23,18 +23,24 @@ MS, DAY, WEEK = timedelta(milliseconds=1), timedelta(days=1), timedelta(days=7)
 NEW = "another good password"
 THEME: dict[str, Any] = {
     "session": {"additional_fields": {"theme": {"required": False}}},
-    "user": {"change_email": {"enabled": True}},
+    "user": {
+        "change_email": {"enabled": True},
+        "delete_user": {"enabled": True, "send_delete_account_verification": lambda **message: None},
+    },
     "email_verification": {"send_verification_email": lambda **message: None},
 }
 #: Bodies that a live session is needed for, beyond what is made up of the schema.
 BODIES: dict[str, dict[str, Any]] = {
     "change_email": {"newEmail": "new@example.com"},
     "change_password": {"currentPassword": PASSWORD, "newPassword": PASSWORD},
+    "delete_user": {},
     "set_password": {"newPassword": PASSWORD},
     "verify_password": {"password": PASSWORD},
     "update_session": {"theme": "dark"},
     "update_user": {"name": "Changed"},
 }
+#: Endpoints that refuse those bodies to who is signed in: a password is there already, an account is not.
+REFUSING = ("set_password", "unlink_account")
 
 
 @pytest.fixture
@@ -147,7 +153,7 @@ def test_g5_session_that_ended_is_nobodys_at_every_route(
     for endpoint in walked:
         if endpoint.name not in ends:
             for answer in send(site, endpoint, cookies):  # the session lives, and each route knows it
-                assert answer.status_code == (400 if endpoint.name == "set_password" else 200), endpoint
+                assert answer.status_code == (400 if endpoint.name in REFUSING else 200), endpoint
     assert end(victim, other).status_code == 200
     before = site.snapshot()
     for endpoint in walked:
@@ -163,7 +169,7 @@ def test_g5_session_that_ended_is_nobodys_at_every_route(
 def test_g5_every_endpoint_but_these_needs_a_session(site: Site) -> None:
     open_to_all = {"ok", "error", "sign_up_email", "sign_in_email", "sign_out", "get_session"}
     open_to_all |= {"request_password_reset", "request_password_reset_callback", "reset_password"}
-    open_to_all |= {"send_verification_email", "verify_email"}
+    open_to_all |= {"send_verification_email", "verify_email", "delete_user_callback"}
     of_the_server = {"create_user", "cleanup"}
     assert {e.name for e in endpoints(site)} - {e.name for e in guarded(site)} == open_to_all | of_the_server
 
@@ -201,8 +207,8 @@ def test_g9_every_route_ends_a_session_at_the_same_millisecond(
         site.emptied()
         standing.move_to(START)
         cookies = site.sign_up("ada").cookies
-        if endpoint.name == "set_password":
-            continue  # who has a password gets a 400 while the session lives; the next test knows
+        if endpoint.name in REFUSING:
+            continue  # while the session lives, it gets a 400; the next test knows
         standing.move_to(START + WEEK - left)
         answer = send(site, endpoint, cookies)[0]
         assert answer.status_code == (200 if left > timedelta(0) else 401), endpoint
@@ -221,7 +227,7 @@ def test_g10_only_fresh_routes_refuse_an_old_session_and_a_refresh_does_not_help
     standing.shift(timedelta(hours=1))
     assert "Set-Cookie" in ada.get("/get-session").headers  # extended, and no fresher for it
     fresh = {e.name for e in guarded(site) if any(guard.__name__ == "fresh_session" for guard in e.guards)}
-    assert fresh == {"list_sessions"}
+    assert fresh == {"list_sessions", "unlink_account"}
     before = site.snapshot()
     for endpoint in guarded(site):
         if endpoint.name in fresh:
