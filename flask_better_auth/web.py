@@ -101,13 +101,20 @@ def _safely(call: Call, answer: Callable[[Call, Bound | None], Response], bound:
         return answer(call, bound)
     except APIError as error:
         return responses.of_error(error, call.endpoint)
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError):
-        app.logger.exception("better-auth: the database is away")
-        return responses.of_error(APIError(CoreErrors.SERVICE_UNAVAILABLE, headers={"Retry-After": "5"}))
     except Exception as error:
+        if _is_outage(error):
+            app.logger.exception("better-auth: the database is away")
+            return responses.of_error(APIError(CoreErrors.SERVICE_UNAVAILABLE, headers={"Retry-After": "5"}))
         got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=error)
         app.logger.exception("better-auth: %s failed", call.endpoint)
         return responses.empty(500)
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether the database, and not the request, is to blame. Drivers have many names for a connection that breaks."""
+    if isinstance(error, (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)):
+        return True
+    return isinstance(error, exc.DBAPIError) and error.connection_invalidated
 
 
 def _finish(call: Call) -> None:

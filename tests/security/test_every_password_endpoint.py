@@ -33,6 +33,7 @@ def shared(server_url: str | None, tmp_path_factory: pytest.TempPathFactory) -> 
         "table_prefix": "every_",
         "plugins": [Bearer(), Username()],
         "email_and_password": {"send_reset_password": lambda **message: None},
+        "user": {"delete_user": {"enabled": True}},
     }
     site = build_site(url, options=options)
     yield site

@@ -38,7 +38,7 @@ def shared(server_url: str | None, tmp_path_factory: pytest.TempPathFactory) -> 
     options = {
         "table_prefix": "hostile_",
         "plugins": [Bearer(), Username()],
-        "user": {"additional_fields": COLUMNS},
+        "user": {"additional_fields": COLUMNS, "delete_user": {"enabled": True}},
         "session": {"additional_fields": {"note": AdditionalField(type="json", required=False)}},
         "email_and_password": {"send_reset_password": lambda **message: None},
     }
@@ -136,6 +136,7 @@ def test_t5_garbage_in_place_of_a_hash_is_nobodys_password_at_any_route(ada: Bro
         "/sign-in/username": {"username": "ada", "password": PASSWORD},
         "/verify-password": {"password": PASSWORD},
         "/change-password": {"currentPassword": PASSWORD, "newPassword": "another good password"},
+        "/delete-user": {"password": PASSWORD},
     }
     taking = {
         e.path for e in endpoints(ada.site) if e.path and e.body and {"password", "current_password"} & {*e.body.fields}
