@@ -73,7 +73,7 @@ class Cluster:
         settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
         with self._log.open("ab") as log:
             command = _as_postgres(str(self._programs / "postgres"), "-D", str(self.folder / "data"), *settings)
-            subprocess.Popen(command, stdout=log, stderr=log, cwd="/", start_new_session=True)
+            self._server = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", start_new_session=True)
         end = time.monotonic() + STUCK
         while time.monotonic() < end:
             with suppress(psycopg.OperationalError):
@@ -93,6 +93,7 @@ class Cluster:
         while any(map(_runs, (postmaster, *map(int, children)))):  # its shared memory is in use as long as one lives
             assert time.monotonic() < end
             time.sleep(0.005)
+        self._server.wait(STUCK)
 
 
 def _runs(process: int) -> bool:
