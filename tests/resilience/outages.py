@@ -163,11 +163,10 @@ class Proxy:
         pairs, self._pairs = self._pairs, []
         for near, far in pairs:
             for end in (near, far):
-                with suppress(OSError):
+                with suppress(OSError), end:
                     # no farewell: the peer gets a RST
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
                     end.shutdown(socket.SHUT_RD)
-                    end.close()
 
     def close(self) -> None:
         """Let nobody in any more, and cut who is."""
