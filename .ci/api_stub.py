@@ -15,12 +15,13 @@ from marshmallow import fields
 
 from flask_better_auth import plugins, views
 from flask_better_auth.endpoint import Endpoint
-from flask_better_auth.wire import Bool, QueryFlag, Str, WireSchema
+from flask_better_auth.wire import Bool, Id, QueryFlag, Str, WireSchema
 
 HEAD = '''"""Generated from the declarations of the endpoints by .ci/api_stub.py."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias, overload
+from uuid import UUID
 
 from flask import Response
 from sqlalchemy.orm import Session, scoped_session
@@ -40,7 +41,14 @@ class API:
     def __getattr__(self, name: str) -> Callable[..., Any]: ...
     def __dir__(self) -> list[str]: ...
 '''
-KINDS = ((Str, "str"), (Bool, "bool"), (QueryFlag, "bool"), (fields.Dict, "Mapping[str, Any]"), (fields.Int, "int"))
+KINDS = (
+    (Id, "str | int | UUID"),
+    (Str, "str"),
+    (Bool, "bool"),
+    (QueryFlag, "bool"),
+    (fields.Dict, "Mapping[str, Any]"),
+    (fields.Int, "int"),
+)
 
 
 def kind(field: fields.Field[Any]) -> str:

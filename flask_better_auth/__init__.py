@@ -8,6 +8,7 @@ from .config import (
     Advanced,
     ChangeEmail,
     CookieAttributes,
+    CookieCache,
     CookieOverride,
     CrossSubDomainCookies,
     DeleteUser,
@@ -29,6 +30,7 @@ from .extension import BetterAuth
 from .hooks import Around, DatabaseHooks, Hook, Hooks, TableHooks
 from .models import AccountMixin, SessionMixin, TableMixin, UserMixin, VerificationMixin
 from .plugin import Column, Plugin
+from .storage import RedisStorage, SecondaryStorage, StorageUnavailable
 from .wire import WireSchema
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "Column",
     "ConfigError",
     "CookieAttributes",
+    "CookieCache",
     "CookieOverride",
     "CrossSubDomainCookies",
     "DatabaseHooks",
@@ -60,10 +63,13 @@ __all__ = [
     "Plugin",
     "RateLimit",
     "Record",
+    "RedisStorage",
     "Reply",
     "Routes",
+    "SecondaryStorage",
     "SessionMixin",
     "SessionOptions",
+    "StorageUnavailable",
     "TableHooks",
     "TableMixin",
     "TransactionConflict",

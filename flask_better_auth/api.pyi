@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, TypeAlias, overload
+from uuid import UUID
 
 from flask import Response
 from sqlalchemy.orm import Session, scoped_session
@@ -361,19 +362,29 @@ class API:
         it."""
     @overload
     def list_sessions(
-        self, *, user_id: str = ..., headers: _Headers = ..., session: _Session = ..., as_response: Literal[False] = ...
+        self,
+        *,
+        user_id: str | int | UUID = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
     ) -> list[dict[str, Any]]:
         """List the caller's live sessions, oldest first; for the server, those of ``user_id``."""
     @overload
     def list_sessions(
-        self, *, user_id: str = ..., headers: _Headers = ..., session: _Session = ..., as_response: Literal[True]
+        self,
+        *,
+        user_id: str | int | UUID = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
     ) -> Response:
         """List the caller's live sessions, oldest first; for the server, those of ``user_id``."""
     @overload
     def list_sessions(
         self,
         *,
-        user_id: str = ...,
+        user_id: str | int | UUID = ...,
         headers: _Headers = ...,
         session: _Session = ...,
         return_headers: bool = ...,
@@ -553,7 +564,7 @@ class API:
         self,
         *,
         token: str = ...,
-        session_id: str = ...,
+        session_id: str | int | UUID = ...,
         body: _Fields = ...,
         headers: _Headers = ...,
         session: _Session = ...,
@@ -565,7 +576,7 @@ class API:
         self,
         *,
         token: str = ...,
-        session_id: str = ...,
+        session_id: str | int | UUID = ...,
         body: _Fields = ...,
         headers: _Headers = ...,
         session: _Session = ...,
@@ -577,7 +588,7 @@ class API:
         self,
         *,
         token: str = ...,
-        session_id: str = ...,
+        session_id: str | int | UUID = ...,
         body: _Fields = ...,
         headers: _Headers = ...,
         session: _Session = ...,
@@ -589,7 +600,7 @@ class API:
     def revoke_sessions(
         self,
         *,
-        user_id: str = ...,
+        user_id: str | int | UUID = ...,
         body: _Fields = ...,
         headers: _Headers = ...,
         session: _Session = ...,
@@ -600,7 +611,7 @@ class API:
     def revoke_sessions(
         self,
         *,
-        user_id: str = ...,
+        user_id: str | int | UUID = ...,
         body: _Fields = ...,
         headers: _Headers = ...,
         session: _Session = ...,
@@ -611,7 +622,7 @@ class API:
     def revoke_sessions(
         self,
         *,
-        user_id: str = ...,
+        user_id: str | int | UUID = ...,
         body: _Fields = ...,
         headers: _Headers = ...,
         session: _Session = ...,
@@ -942,7 +953,7 @@ class API:
         *,
         name: str = ...,
         image: str | None = ...,
-        user_id: str = ...,
+        user_id: str | int | UUID = ...,
         data: Mapping[str, Any] = ...,
         body: _Fields = ...,
         headers: _Headers = ...,
@@ -957,7 +968,7 @@ class API:
         *,
         name: str = ...,
         image: str | None = ...,
-        user_id: str = ...,
+        user_id: str | int | UUID = ...,
         data: Mapping[str, Any] = ...,
         body: _Fields = ...,
         headers: _Headers = ...,
@@ -972,7 +983,7 @@ class API:
         *,
         name: str = ...,
         image: str | None = ...,
-        user_id: str = ...,
+        user_id: str | int | UUID = ...,
         data: Mapping[str, Any] = ...,
         body: _Fields = ...,
         headers: _Headers = ...,

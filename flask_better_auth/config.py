@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import logging
 import math
 import types
 import typing
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import timedelta
 from typing import Any, Literal
@@ -47,6 +48,8 @@ class AdditionalField:
         unique: the database refuses a second row with the value.
         index: the database indexes the column.
         bigint: a number of 64 bits.
+        on_update: makes the value that every change of the row sets, unless it sets another.
+        field_name: what the column is called, if not after the field.
     """
 
     type: str | tuple[str, ...] = "string"
@@ -59,6 +62,8 @@ class AdditionalField:
     unique: bool = False
     index: bool = False
     bigint: bool = False
+    on_update: Callable[[], Any] | None = None
+    field_name: str | None = None
 
 
 AdditionalFields = Mapping[str, AdditionalField]
@@ -82,6 +87,13 @@ class EmailAndPassword(_Section):
         revoke_sessions_on_password_reset: a reset ends every session of the user.
         on_password_reset: called with ``user`` when a reset is done.
         on_existing_user_sign_up: called with ``user`` when the answer hides that the address was taken.
+        custom_synthetic_user: makes the user of such an answer, of ``core_fields``, ``additional_fields`` and ``id``,
+            where the application gives new users more than their defaults.
+        is_compromised: called with a password that is to be set, for example to look it up at Have I Been Pwned; if it
+            returns true, the password is refused. If it fails, the password is taken, which is logged and told by the
+            signal ``password_check_failed``.
+        refuse_common_passwords: refuse the 30,000 most common ones too, by the list of ``zxcvbn`` (extra
+            ``common-passwords``).
     """
 
     enabled: bool = True
@@ -95,6 +107,9 @@ class EmailAndPassword(_Section):
     revoke_sessions_on_password_reset: bool = False
     on_password_reset: Callable[..., object] | None = None
     on_existing_user_sign_up: Callable[..., object] | None = None
+    custom_synthetic_user: Callable[..., Mapping[str, Any]] | None = None
+    is_compromised: Callable[[str], object] | None = None
+    refuse_common_passwords: bool = False
 
 
 @dataclass(frozen=True)
@@ -200,6 +215,10 @@ class AccountOptions(_Section):
     account_linking: AccountLinking = field(default_factory=AccountLinking)
 
 
+#: How the identifier of a verification is stored; see ``VerificationOptions``.
+StoreIdentifier = Literal["plain", "hashed"] | Callable[[str], str]
+
+
 @dataclass(frozen=True)
 class VerificationOptions(_Section):
     """The verification table (reference option ``verification``).
@@ -207,11 +226,40 @@ class VerificationOptions(_Section):
     Args:
         additional_fields: further columns.
         store_identifier: ``"plain"`` shares the table with a TypeScript server, ``"hashed"`` keeps a leaked database
-            from yielding usable links.
+            from yielding usable links; or a function of the identifier, whose text of at most 255 characters is stored.
+        store_identifier_overrides: beginnings of identifiers, for example ``reset-password:`` -> the same for these;
+            the first that fits counts.
+        store_in_database: with ``secondary_storage``: keep them in the database too, where they are read.
     """
 
     additional_fields: AdditionalFields = field(default_factory=dict)
-    store_identifier: Literal["plain", "hashed"] = "plain"
+    store_identifier: StoreIdentifier = "plain"
+    store_identifier_overrides: Mapping[str, StoreIdentifier] = field(default_factory=dict)
+    store_in_database: bool = False
+
+
+@dataclass(frozen=True)
+class CookieCache(_Section):
+    """A copy of session and user in a cookie, which shows who is signed in without a read (reference option
+    ``session.cookieCache``).
+
+    It is for showing alone: whatever changes or guards something reads the session itself. A session that was ended
+    elsewhere may be shown until its copy is over.
+
+    Args:
+        enabled: copies are made and read.
+        max_age: how long a copy counts.
+        strategy: ``"compact"`` (signed), ``"jwt"`` (signed, a standard) or ``"jwe"`` (encrypted, a standard).
+        version: a text, or a function of session and user that makes one; a copy of another version does not count.
+        refresh_cache: with ``session.stateless``: renew a copy when so little of its time is left; ``True`` for a
+            fifth of ``max_age``.
+    """
+
+    enabled: bool = False
+    max_age: timedelta = timedelta(minutes=5)
+    strategy: Literal["compact", "jwt", "jwe"] = "compact"
+    version: str | Callable[[Mapping[str, Any], Mapping[str, Any]], str] = "1"
+    refresh_cache: bool | timedelta = False
 
 
 @dataclass(frozen=True)
@@ -225,6 +273,11 @@ class SessionOptions(_Section):
         disable_session_refresh: sessions are never extended.
         defer_session_refresh: ``GET /get-session`` never writes, it tells whether ``POST /get-session`` is due.
         additional_fields: further columns.
+        cookie_cache: see ``CookieCache``.
+        store_session_in_database: with ``secondary_storage``: keep the rows in the database too, where what guards
+            something reads them; the storage then only saves reads.
+        preserve_session_in_database: with both: the row of a session that is ended stays, as one that is over.
+        stateless: no sessions are stored: the cookie cache is the session. Nobody can end one before it is over.
     """
 
     expires_in: timedelta = timedelta(days=7)
@@ -233,6 +286,15 @@ class SessionOptions(_Section):
     disable_session_refresh: bool = False
     defer_session_refresh: bool = False
     additional_fields: AdditionalFields = field(default_factory=dict)
+    cookie_cache: CookieCache = field(default_factory=CookieCache)
+    store_session_in_database: bool = False
+    preserve_session_in_database: bool = False
+    stateless: bool = False
+
+    def __post_init__(self) -> None:
+        if self.stateless:
+            alone = {"enabled": True, "strategy": "jwe", "max_age": self.expires_in, "refresh_cache": True}
+            object.__setattr__(self, "cookie_cache", CookieCache(**{**alone, **_given(self.cookie_cache)}))
 
 
 @dataclass(frozen=True)
@@ -272,6 +334,23 @@ class IpAddress:
     ipv6_subnet: int = 64
 
 
+#: How identifiers are made; see ``Database``.
+GenerateId = Literal["serial", "uuid", False] | Callable[..., str] | None
+
+
+@dataclass(frozen=True)
+class Database:
+    """How rows are stored (reference ``advanced.database``).
+
+    Args:
+        generate_id: who makes identifiers: by default random texts of 32 characters; ``"uuid"`` UUIDs of version 4
+            (PostgreSQL: in columns of that type), ``"serial"`` integers that the database counts, ``False`` the
+            database by a default of its own, or a function, called with ``model="user"``. Clients see texts.
+    """
+
+    generate_id: GenerateId = None
+
+
 @dataclass(frozen=True)
 class Advanced(_Section):
     """Low-level settings (reference option ``advanced``).
@@ -287,6 +366,7 @@ class Advanced(_Section):
         disable_origin_check: no check of callback URLs, and none of origins either; or a list of paths to exempt.
         skip_trailing_slashes: routes answer with a slash at the end too.
         ip_address: see ``IpAddress``.
+        database: see ``Database``.
     """
 
     use_secure_cookies: bool | None = None
@@ -298,6 +378,7 @@ class Advanced(_Section):
     disable_origin_check: bool | tuple[str, ...] = False
     skip_trailing_slashes: bool = False
     ip_address: IpAddress = field(default_factory=IpAddress)
+    database: Database = field(default_factory=Database)
 
 
 @dataclass(frozen=True)
@@ -334,7 +415,8 @@ class RateLimit(_Section):
         window: how long a client that has used up its requests must pause, where no special rule applies.
         max: how many requests each address has for a path, where no special rule applies.
         storage: where requests are counted: ``"memory"`` (each process by itself), ``"database"`` (a table
-            ``rate_limit``), or a storage URI such as ``redis://localhost:6379/0``.
+            ``rate_limit``), ``"secondary-storage"``, or a storage URI such as ``redis://localhost:6379/0``. By default
+            the secondary storage, where there is one, else memory.
         custom_rules: path, or pattern with ``*``, ``**`` and ``?`` -> ``Limit``, ``False`` for none, or a function of
             the request and the limit that would apply. The first that fits counts.
         failures_per_account: wrong passwords in a row that an account bears, from wherever they come; ``None`` for any
@@ -345,7 +427,7 @@ class RateLimit(_Section):
     enabled: bool | None = None
     window: timedelta = timedelta(seconds=10)
     max: int = 100
-    storage: str = field(default="memory", repr=False)  # a URI may hold a password
+    storage: str | None = field(default=None, repr=False)  # a URI may hold a password
     custom_rules: Mapping[str, CustomRule] = field(default_factory=dict)
     failures_per_account: Limit | None = Limit(100, per=3600)
     mails_per_recipient: Limit | None = Limit(5, per=3600)
@@ -373,13 +455,61 @@ def as_limit(value: Any, where: str) -> Limit:
 
 @dataclass(frozen=True)
 class OnAPIError(_Section):
-    """Errors of endpoints that redirect (reference option ``onAPIError``).
+    """Errors (reference option ``onAPIError``).
 
     Args:
-        error_url: the page that shows them; by default ``/error`` below the base path.
+        error_url: the page that shows those of endpoints that redirect; by default ``/error`` below the base path.
+        error_template: the application's Jinja template for ``/error``, rendered with ``error`` and
+            ``error_description``.
+        on_error: called with each error that a client gets, an ``APIError`` or what a view failed with, and the call.
+        throw: what a view failed with is Flask's to handle, by the application's ``errorhandler``; clients get a 500.
     """
 
     error_url: str | None = None
+    error_template: str | None = None
+    on_error: Callable[..., object] | None = None
+    throw: bool = False
+
+
+#: An origin or a pattern that is trusted, or a function of the request that returns such; ``None`` is none.
+Origin = str | Callable[[Request], Iterable[str | None]]
+
+
+@dataclass(frozen=True)
+class VersionedSecret:
+    """One of the secrets of an application that changes them; see ``AuthConfig.secrets``."""
+
+    version: int
+    value: str = field(repr=False)
+
+
+def _versioned(value: Any, where: str) -> tuple[VersionedSecret, ...]:
+    """Secrets as a text, or as a list of pairs, dicts or objects.
+
+    Raises:
+        ConfigError: they are no such thing; the message holds none of them.
+    """
+    if isinstance(value, str):
+        value = [part.strip().split(":", 1) for part in value.split(",")]
+    try:
+        made = tuple(map(_versioned_secret, value))
+    except (TypeError, ValueError, KeyError):
+        raise ConfigError(f"{where} must be like 2:abc,1:def, versions from 0 on and their secrets") from None
+    versions = [each.version for each in made]
+    if len(set(versions)) < len(versions) or versions[:1] != sorted(versions)[-1:]:
+        # the first one encrypts: one that was retired must not come back by a slip (SECURITY G18)
+        raise ConfigError(f"{where} must begin with the highest version, and have each once, not {versions}")
+    return made
+
+
+def _versioned_secret(item: Any) -> VersionedSecret:
+    if isinstance(item, VersionedSecret):
+        return item
+    version, value = (item["version"], item["value"]) if isinstance(item, Mapping) else item
+    number = int(str(version))
+    if number < 0 or not isinstance(value, str) or not value:
+        raise ValueError
+    return VersionedSecret(number, value)
 
 
 @dataclass(frozen=True)
@@ -387,22 +517,36 @@ class AuthConfig:
     """All of it. A field is a constructor argument and, in capitals behind ``BETTER_AUTH_``, a configuration key.
 
     Args:
-        secret: signs cookies and derives keys; falls back to ``SECRET_KEY``. At least 32 characters.
+        secret: signs cookies and encrypts what is stored; falls back to ``SECRET_KEY``. At least 32 characters.
+        secrets: in place of it, or beside it for what it has encrypted: secrets with versions, the current one first,
+            for example ``2:abc,1:def``. The others only read what is stored, as long as they are in the list.
+        accept_rotated_cookies: cookies that one of the other secrets has signed keep their users signed in.
         url: the public origin, optionally with a path prefix, for example ``https://app.example.com``.
+        app_name: what users know the application by, for example in their authenticator.
         base_path: where the routes are mounted.
         allowed_hosts: without ``url``: the hosts whose requests are answered, with their port unless it is the scheme's
             own, and perhaps with ``*``; in debug and testing, loopback.
-        trusted_origins: further origins or patterns that may call and be redirected to.
-        disabled_paths: paths below ``base_path`` that answer 404.
+        fallback_url: without ``url``: what stands for it where the host is none of these, for example in a script.
+        protocol: without ``url``: ``"https"`` or ``"http"``, whatever the request came by, for links and cookies;
+            ``"auto"`` is the request's own, and ``Secure`` cookies in production.
+        trusted_origins: further origins or patterns that may call and be redirected to; among them or in place of them
+            functions of the request that return such.
+        disabled_paths: paths below ``base_path`` that answer 404, whatever the method.
         max_body: the largest request body, in bytes.
         max_hashes: how many passwords are hashed at once in this process; the others wait.
         database_uri: where the tables are, if the application has no Flask-SQLAlchemy of its own.
         bind_key: the Flask-SQLAlchemy bind of the tables, where there is no ``user_model`` that has one.
         table_prefix: put in front of the name of every table.
         naming: how columns are called: ``"snake_case"``, or ``"camelCase"`` as a TypeScript server made them.
-        password_hash: ``"argon2id"``, ``"scrypt"`` (readable by a TypeScript server on the same database) or an
-            ``argon2.PasswordHasher``.
+        password_hash: ``"argon2id"``, ``"scrypt"`` (readable by a TypeScript server on the same database), an
+            ``argon2.PasswordHasher``, or an object or dict with the functions ``hash`` (password -> stored text) and
+            ``verify`` (stored text, password -> bool), which then has to read every stored text.
+        flask_security_salt: the ``SECURITY_PASSWORD_SALT`` with which Flask-Security made the passwords in the table.
+        secondary_storage: where sessions, verifications and limits are kept in place of the database: a URI such as
+            ``redis://localhost:6379/0``, ``"memory"`` for this process alone, or an own ``SecondaryStorage``.
         login_url: where ``login_required`` sends browsers.
+        logger: where failures are told, a ``logging.Logger``; by default the child ``better_auth`` of the application's
+            own, ``logging.getLogger("<name of the application>.better_auth")``, whose level and handlers are yours.
         hardening: refusals beyond the reference that a client can see.
         additions: answers beyond the reference, for example a ``code`` in a 429.
         background: called with a function without arguments for each message to send, to run it elsewhere, for example
@@ -412,10 +556,15 @@ class AuthConfig:
     """
 
     secret: str = field(default="", repr=False)
+    secrets: tuple[VersionedSecret, ...] = ()
+    accept_rotated_cookies: bool = False
     url: str | None = None
+    app_name: str = "Better Auth"
     base_path: str = "/api/auth"
     allowed_hosts: tuple[str, ...] = ()
-    trusted_origins: tuple[str, ...] = ()
+    fallback_url: str | None = None
+    protocol: Literal["auto", "http", "https"] = "auto"
+    trusted_origins: tuple[Origin, ...] = ()
     disabled_paths: tuple[str, ...] = ()
     max_body: int = 65536
     max_hashes: int | None = None
@@ -424,7 +573,10 @@ class AuthConfig:
     table_prefix: str = ""
     naming: Literal["snake_case", "camelCase"] = "snake_case"
     password_hash: Any = None
+    flask_security_salt: str = field(default="", repr=False)
+    secondary_storage: Any = field(default=None, repr=False)  # a URI may hold a password
     login_url: str | None = None
+    logger: logging.Logger | None = None
     hardening: bool = True
     additions: bool = True
     background: Callable[[Callable[[], object]], object] | None = None
@@ -467,7 +619,9 @@ def build(
         values[name] = value
     for default in defaults:
         _fill_in(values, default)
-    values.setdefault("secret", settings.get("SECRET_KEY") or "")
+    if not values.get("secrets"):
+        values.setdefault("secret", settings.get("SECRET_KEY") or "")
+    values.setdefault("secret", "")
     if isinstance(values["secret"], bytes):
         values["secret"] = values["secret"].decode("latin-1")
     config: AuthConfig = section(AuthConfig, values, "BetterAuth")
@@ -575,11 +729,17 @@ def _value(hint: Any, value: Any, where: str) -> Any:
         return as_limit(value, where)
     if is_dataclass(hint):
         return section(typing.cast(type, hint), value, where)
+    if hint == tuple[VersionedSecret, ...]:
+        return _versioned(value, where)
     if origin is tuple:
         if isinstance(value, str):
             value = [part.strip() for part in value.split(",") if part.strip()]
-        if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) for item in value):
-            raise ConfigError(f"{where} must be a list of texts, not {value!r}")
+        functions = arguments[0] == Origin
+        value = [value] if functions and callable(value) else value
+        if not isinstance(value, (list, tuple)) or not all(
+            isinstance(item, str) or (functions and callable(item)) for item in value
+        ):
+            raise ConfigError(f"{where} must be a list of texts{' or functions' if functions else ''}, not {value!r}")
         return tuple(value)
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, Mapping):

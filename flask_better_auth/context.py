@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from logging import Logger
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flask import Flask, Request
@@ -14,18 +16,21 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.orm import Session
 from werkzeug.datastructures import Headers
 
-from . import models, urls
+from . import models, signals, storage, urls
 from .config import AdditionalFields, AuthConfig
+from .cookie_cache import CookieCache, Copy
 from .cookies import CookieJar, SetCookies
 from .errors import APIError, CoreErrors
 from .passwords import Passwords
-from .wire import Output
+from .storage import Guarded
+from .wire import Output, moment, wire_name
 
 if TYPE_CHECKING:
     from .endpoint import Endpoint, Registry
     from .hooks import DatabaseHooks, Hooks
     from .plugin import Plugin
     from .ratelimit import RateLimits
+    from .services.session_stores import SessionStore
 
 T = TypeVar("T")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
@@ -53,19 +58,66 @@ class Table:
     returned: tuple[str, ...]
     #: What columns hold that are not mentioned where a row is created.
     defaults: Mapping[str, Callable[[], Any]]
+    #: The columns that are times, and those that a row which left the server must have.
+    times: tuple[str, ...]
+    required: tuple[str, ...]
+    wire_names: Mapping[str, str]
+    #: Makes an identifier; nothing, where the database does.
+    new_id: Callable[[], str] | None
+    #: The identifiers that the database keeps as something else than text, which they are everywhere here.
+    texts: Mapping[str, models.AsText]
 
     @classmethod
     def of(cls, model: type[Any]) -> Table:
         """Read it off a mapped class."""
-        return cls(model, models.statement_columns(model), models.returned_columns(model), models.defaults(model))
+        columns, returned = models.statement_columns(model), models.returned_columns(model)
+        types = {name: getattr(model, name).property.columns[0] for name in columns}
+        return cls(
+            model,
+            columns,
+            returned,
+            models.defaults(model),
+            tuple(name for name, column in types.items() if isinstance(column.type, models.UtcDateTime)),
+            tuple(name for name in returned if not types[name].nullable),
+            {name: wire_name(name) for name in columns},
+            models.maker_of_ids(model),
+            models.texts(model),
+        )
 
     def record(self, row: Iterable[Any]) -> Record:
         """A row whose values stand in the order of ``columns``."""
         return Record(zip(self.columns, row, strict=True))
 
+    def record_of(self, instance: Any) -> Record:
+        """The row of an instance of ``model``."""
+        values = ((name, getattr(instance, name)) for name in self.columns)
+        return Record((name, str(v) if name in self.texts and v is not None else v) for name, v in values)
+
+    def native(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A row as ``model`` takes it."""
+        return {name: self.texts[name].read(v) if name in self.texts else v for name, v in row.items()}
+
     def shown(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """What of a row may leave the server."""
         return {name: row[name] for name in self.returned}
+
+    def wired(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """A row, or what there is of one, as JSON keeps it."""
+        return {self.wire_names[name]: value for name, value in row.items()}
+
+    def revived(self, wired: Mapping[str, Any]) -> Record:
+        """A row that was written as JSON, under wire names; what is missing is null.
+
+        Raises:
+            ValueError: it is no row of this table.
+        """
+        row = Record((name, wired.get(self.wire_names[name])) for name in self.columns)
+        for name in self.times:
+            if row[name] is not None:
+                row[name] = moment(str(row[name]))
+        if any(row[name] is None for name in self.required):
+            raise ValueError("a row that lacks what it must have")
+        return row
 
 
 class AuthState:
@@ -88,16 +140,27 @@ class AuthState:
         self.tables = {name: Table.of(model) for name, model in mapped.items()}
         relaxed = app.debug or app.testing
         self.cookies = CookieJar(config, production=not relaxed)
-        self.passwords = Passwords(config, relaxed=relaxed)
+        self.secrets = self.cookies.secrets
+        self.cookie_cache = CookieCache(config, self.cookies, self.logger.warning)
+        secondary = storage.build(config.secondary_storage)
+        #: The secondary storage, if there is one.
+        self.storage = Guarded(secondary, self._tell_of_storage) if secondary is not None else None
+        #: Where sessions are kept.
+        self.sessions: SessionStore
+        self.passwords = Passwords(config, relaxed=relaxed, on_failure=self._password_check_failed)
         self.registry: Registry
         self.limits: RateLimits
         #: Engines that read without a transaction, by the engine of the application that each of them stands for.
         self.readers: dict[Engine, Engine] = {}
         self._made: dict[Any, Any] = {}
         self._base = config.url.rstrip("/") if config.url else None
-        self._trusted = tuple(config.trusted_origins)
-        if config.url:
-            self._trusted = (urls.base_origin(config.url), *self._trusted)
+        self._fallback = config.fallback_url.rstrip("/") if config.fallback_url and not config.url else None
+        own = (urls.base_origin(url) for url in (self._base, self._fallback) if url)
+        self._trusted = (*own, *(origin for origin in config.trusted_origins if isinstance(origin, str)))
+        self._trusting = [function for function in config.trusted_origins if not isinstance(function, str)]
+
+    def _tell_of_storage(self, message: str, failed: bool) -> None:
+        self.logger.warning(message, exc_info=failed)
 
     def once(self, build: Callable[[AuthState], Any]) -> Any:
         """What ``build`` makes of this application, for example a statement; made at its first use."""
@@ -115,6 +178,18 @@ class AuthState:
         found: T = self._options[cls]
         return found
 
+    @property
+    def logger(self) -> Logger:
+        """Where failures are told: a child of the application's own logger, unless it named another."""
+        return self.config.logger or self.app.logger.getChild("better_auth")
+
+    def _password_check_failed(self, error: Exception) -> None:
+        self.logger.error("better-auth: is_compromised failed, the password was taken", exc_info=error)
+        try:
+            signals.password_check_failed.send(self.app, error=error)
+        except Exception:
+            self.logger.exception("better-auth: a receiver of password_check_failed failed")
+
     def base_url(self, request: Request) -> str:
         """Where the routes are to be found from outside, without a slash at the end.
 
@@ -123,15 +198,18 @@ class AuthState:
         """
         if self._base:
             return self._base + self.config.base_path
-        return self._request_origin(request) + request.script_root + self.config.base_path
+        origin = self._request_origin(request)
+        base = self._fallback or "" if origin is None else origin + request.script_root
+        return base + self.config.base_path
 
     def trusted_origins(self, request: Request) -> tuple[str, ...]:
         """The origins and patterns that may call, the own origin first."""
-        if self._base:
-            return self._trusted
-        return (self._request_origin(request), *self._trusted)
+        own = None if self._base else self._request_origin(request)
+        named = (origin for function in self._trusting for origin in function(request) if origin)
+        return (*([own] if own else ()), *self._trusted, *named)
 
-    def _request_origin(self, request: Request) -> str:
+    def _request_origin(self, request: Request) -> str | None:
+        """Where a request without a base URL was sent; nothing, if the fallback stands for that."""
         # the host is the client's to choose: it counts only where the deployment has named it (SECURITY C1 to C3)
         origin = urls.origin_of(f"{request.scheme}://{request.host}") or ""
         host = origin.partition("://")[2]
@@ -139,7 +217,10 @@ class AuthState:
         if not allowed and (self.app.debug or self.app.testing):
             allowed = (*_LOOPBACK, *(f"{name}:*" for name in _LOOPBACK))
         if host and any(urls.host_matches(host, pattern) for pattern in allowed):
-            return origin
+            protocol = self.config.protocol
+            return origin if protocol == "auto" else f"{protocol}://{host}"
+        if self._fallback:
+            return None
         raise APIError(CoreErrors.INVALID_HOST)
 
 
@@ -210,9 +291,14 @@ class Call:
         self.new_session: Record | None = None
         #: What after hooks see: the reply, or the error that stands in for it.
         self.returned: Reply | APIError | None = None
+        #: What a view failed with, where the application wants to handle that.
+        self.failure: Exception | None = None
         #: The open unit's session, and what it does once it is committed.
         self.unit: Session | None = None
         self.after_commit: list[Callable[[], object]] = []
+        #: What undoes the unit's writes to places that know no transactions.
+        self.on_rollback: list[Callable[[], object]] = []
+        self._copy: tuple[Copy | None] | None = None
         self._own: Session | None = None
         self._after_reply: list[Callable[[], object]] = []
         self._answered = False
@@ -285,13 +371,47 @@ class Call:
             self.cookies.set(jar.dont_remember, jar.signed("true"), max_age=None)
         elif jar.dont_remember.name in self.request.cookies:
             self.cookies.expire(jar.dont_remember)
+        self.cache_session(session, user, remember=remember)
+
+    def cache_session(self, session: Record, user: Record, *, remember: bool) -> None:
+        """Hand the browser a copy of its session, for being shown who it is without a read."""
+        cache, tables = self.state.cookie_cache, self.state.tables
+        if cache.enabled:
+            shown = tables["session"].shown(session), tables["user"].shown(user)
+            cache.write(self.cookies, self.request.cookies, *shown, remember=remember)
+
+    def cached_session(self, token: str) -> Copy | None:
+        """The copy of session and user that the browser sent, as rows, if there is one that counts."""
+        if self._copy is None:
+            self._copy = (self._revived(token),)
+        return self._copy[0]
+
+    def _revived(self, token: str) -> Copy | None:
+        cache, tables = self.state.cookie_cache, self.state.tables
+        copy = cache.read(self.request.cookies, token) if cache.enabled else None
+        if copy is None:
+            return None
+        with suppress(ValueError):
+            user = tables["user"].revived(copy.user)
+            return Copy(tables["session"].revived(copy.session), user, copy.expires_at)
+        return None
+
+    def forget_stale_copy(self, token: str) -> None:
+        """Make the browser forget a copy that does not count, or that nobody asks for any more."""
+        cache, sent = self.state.cookie_cache, self.request.cookies
+        if cache.is_sent(sent) and self.cached_session(token) is None:
+            cache.expire(self.cookies, sent)
 
     def clear_session(self) -> None:
         """Make the browser forget its session."""
         jar = self.state.cookies
         self.session = self.user = None
-        for cookie in (jar.session_token, jar.session_data, jar.dont_remember):
-            self.cookies.expire(cookie)
+        cache, sent = self.state.cookie_cache, self.request.cookies
+        self.cookies.expire(jar.session_token)
+        self.cookies.expire(jar.session_data)
+        if cache.enabled:
+            cache.sweep(self.cookies, sent)
+        self.cookies.expire(jar.dont_remember)
 
     def after_reply(self, work: Callable[[], object]) -> None:
         """Do ``work`` when the answer is on its way, or at once if it is gone: what the client must not wait for."""
@@ -322,4 +442,4 @@ class Call:
         try:
             work()
         except Exception:
-            self.state.app.logger.exception("better-auth: work after %s failed", self.endpoint)
+            self.state.logger.exception("better-auth: work after %s failed", self.endpoint)

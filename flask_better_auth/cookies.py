@@ -44,24 +44,27 @@ class CookieJar:
     """The cookies of one application: what each is called, and how its value is signed.
 
     Args:
-        config: names, attributes and the secret.
+        config: names, attributes and the secrets.
         production: neither debug nor testing; without a base URL that tells, cookies are ``Secure`` then.
     """
 
     def __init__(self, config: AuthConfig, *, production: bool) -> None:
-        self._secret = config.secret
+        versions = {each.version: each.value for each in config.secrets}
+        self.secrets = crypto.Secrets(config.secret, versions, accept_rotated=config.accept_rotated_cookies)
         self._config = config.advanced
         self._host = urlsplit(config.url).hostname if config.url else None
         self._secure = self._wants_secure(config, production)
         self.session_token = self.cookie("session_token", max_age=config.session.expires_in)
-        self.session_data = self.cookie("session_data")
+        self.session_data = self.cookie("session_data", max_age=config.session.cookie_cache.max_age)
         self.dont_remember = self.cookie("dont_remember")
 
     @staticmethod
     def _wants_secure(config: AuthConfig, production: bool) -> bool:
         if config.advanced.use_secure_cookies is not None:
             return config.advanced.use_secure_cookies
-        return production if config.url is None else config.url.lower().startswith("https://")
+        if config.url is None and config.protocol == "auto":
+            return production
+        return (config.url or f"{config.protocol}://").lower().startswith("https://")
 
     def cookie(self, short_name: str, *, max_age: timedelta | None = None) -> Cookie:
         """Work out name and attributes of a cookie from its short name, for example ``session_token``.
@@ -97,7 +100,7 @@ class CookieJar:
 
     def signed(self, value: str) -> str:
         """``value`` with its signature, percent-encoded for the cookie header."""
-        return quote(f"{value}.{crypto.sign(self._secret, value)}", safe=_PLAIN)
+        return quote(f"{value}.{self.secrets.sign(value)}", safe=_PLAIN)
 
     def read(self, cookies: Mapping[str, str], cookie: Cookie) -> str | None:
         """The value of a signed cookie; a missing, damaged or foreign signature counts as no cookie."""
@@ -113,7 +116,7 @@ class CookieJar:
             return None
         if len(signature) != 44:
             return None
-        return value if crypto.verify(self._secret, value, signature) else None
+        return value if self.secrets.verify(value, signature) else None
 
 
 class SetCookies:
@@ -128,8 +131,12 @@ class SetCookies:
 
     def expire(self, cookie: Cookie) -> None:
         """Tell the browser to forget a cookie, whatever this answer said of it before."""
-        self._set = [item for item in self._set if item[0].name != cookie.name]
+        self.unset(cookie.name)
         self.set(cookie, "", max_age=timedelta(0))
+
+    def unset(self, name: str) -> None:
+        """Take back what this answer said of a cookie."""
+        self._set = [item for item in self._set if item[0].name != name]
 
     def value(self, cookie: Cookie) -> str:
         """What a cookie is set to, as the browser will send it; empty if it is expired or not set."""

@@ -8,13 +8,14 @@ from typing import Any, TypeVar, cast
 from urllib.parse import urlencode
 
 from flask import Response, after_this_request, current_app, has_request_context, redirect, request
-from sqlalchemy import inspect
+from sqlalchemy import bindparam, inspect, select
 from sqlalchemy.orm import Session
 from werkzeug.local import LocalProxy
 
 from .context import AuthState, Call, Record
 from .errors import APIError, CoreErrors, ErrorCode
 from .services import records, sessions
+from .services.session_stores.database import by_token
 
 F = TypeVar("F", bound=Callable[..., Any])
 #: Where the answer is kept for the rest of the request; an inner request has an environ of its own.
@@ -36,8 +37,12 @@ class Anonymous:
 _NOBODY = Anonymous()
 
 
-def _statement(state: AuthState) -> Any:
-    return sessions.by_token(state, state.models["user"])
+def _with_user(state: AuthState) -> Any:
+    return by_token(state, state.models["user"])
+
+
+def _user(state: AuthState) -> Any:
+    return select(state.models["user"]).where(state.tables["user"].columns["id"] == bindparam("id"))
 
 
 def _load() -> tuple[Any, Record | None]:
@@ -52,11 +57,18 @@ def _load() -> tuple[Any, Record | None]:
     instances: list[Any] = []
 
     def find(call: Call, token: str) -> Iterator[tuple[Record, Record]]:
+        if state.sessions.in_database:
+            asked, statement, session = {"token": token}, state.once(_with_user), None
+        else:
+            session = state.sessions.session(call, token)
+            if session is None:
+                return
+            asked, statement = {"id": session.user_id}, state.once(_user)
         with records.reading(call) as connection, Session(connection) as reader:
-            for *columns, user in reader.execute(state.once(_statement), {"token": token}).all():
+            for *columns, user in reader.execute(statement, asked).all():
                 instances[:] = [user]
-                session = state.tables["session"].record(columns)
-                yield session, Record((name, getattr(user, name)) for name in state.tables["user"].columns)
+                found = session or state.tables["session"].record(columns)
+                yield found, state.tables["user"].record_of(user)
 
     try:
         signed_in = sessions.load(call, find=find)

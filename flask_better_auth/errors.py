@@ -76,6 +76,9 @@ class CoreErrors:
     MISSING_OR_NULL_ORIGIN = ErrorCode("Missing or null Origin", 403)
     NOT_FOUND = ErrorCode("Not found", 404)
     PASSWORD_ALREADY_SET = ErrorCode("User already has a password set", 400)
+    PASSWORD_COMPROMISED = ErrorCode(
+        "The password you entered has been compromised. Please choose a different password.", 400
+    )
     PASSWORD_TOO_LONG = ErrorCode("Password too long", 400)
     PASSWORD_TOO_SHORT = ErrorCode("Password too short", 400)
     PAYLOAD_TOO_LARGE = ErrorCode("Request body is too large", 413)

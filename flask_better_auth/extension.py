@@ -24,6 +24,7 @@ from .errors import APIError, ConfigError, CoreErrors, ErrorCode
 from .hooks import DatabaseHooks, Hooks
 from .plugin import Plugin
 from .ratelimit import RateLimits
+from .services import session_stores
 
 if TYPE_CHECKING:
     from flask_limiter import Limiter
@@ -100,6 +101,7 @@ class BetterAuth:
         mapped, additional = self._build_models(db, config)
         state = AuthState(app, config, db, mapped, additional, self._plugins, self._hooks, self._database_hooks)
         state.registry = build_registry(self._endpoints, state.tables, additional)
+        state.sessions = session_stores.build(state)
         state.limits = RateLimits(state, self._limiter)
         for each in self._plugins:
             each.init(state)
@@ -108,8 +110,8 @@ class BetterAuth:
         app.register_error_handler(APIError, responses.of_error)
         app.context_processor(lambda: {"current_user": current_user})
         self._apps.add(app)
-        if not (config.url or config.allowed_hosts or app.debug or app.testing):
-            app.logger.warning("better-auth answers no host: set BETTER_AUTH_URL or BETTER_AUTH_ALLOWED_HOSTS")
+        if not (config.url or config.allowed_hosts or config.fallback_url or app.debug or app.testing):
+            state.logger.warning("better-auth answers no host: set BETTER_AUTH_URL or BETTER_AUTH_ALLOWED_HOSTS")
         if own:
             with app.app_context():
                 _create_tables(db)
@@ -218,24 +220,27 @@ class BoundAuth:
 
 
 def _check_secret(app: Flask, config: AuthConfig) -> None:
-    secret = config.secret
-    if not secret:
-        raise ConfigError("set BETTER_AUTH_SECRET or SECRET_KEY; `flask better-auth secret` makes one")
-    weak = len(secret) < _SECRET_LENGTH or secret in _KNOWN_SECRETS or len(set(secret)) < 8
-    if weak and not (app.debug or app.testing):
-        raise ConfigError(
-            "BETTER_AUTH_SECRET (or SECRET_KEY) must be at least 32 characters that nobody can guess; "
-            "`flask better-auth secret` makes one"
-        )
+    named = {f"version {each.version} of BETTER_AUTH_SECRETS": each.value for each in config.secrets}
+    if config.secret or not named:
+        named["BETTER_AUTH_SECRET (or SECRET_KEY)"] = config.secret
+    for name, secret in named.items():
+        if not secret:
+            raise ConfigError("set BETTER_AUTH_SECRET or SECRET_KEY; `flask better-auth secret` makes one")
+        weak = len(secret) < _SECRET_LENGTH or secret in _KNOWN_SECRETS or len(set(secret)) < 8
+        if weak and not (app.debug or app.testing):
+            raise ConfigError(
+                f"{name} must be at least 32 characters that nobody can guess; `flask better-auth secret` makes one"
+            )
 
 
 def _check_urls(config: AuthConfig) -> None:
-    if config.url is not None and not urls.base_origin(config.url):
-        raise ConfigError(f"BETTER_AUTH_URL must be like https://app.example.com, not {config.url!r}")
+    for key, url in (("URL", config.url), ("FALLBACK_URL", config.fallback_url)):
+        if url is not None and not urls.base_origin(url):
+            raise ConfigError(f"BETTER_AUTH_{key} must be like https://app.example.com, not {url!r}")
     if not re.fullmatch(r"(/[\w.~-]+)+", config.base_path, re.ASCII):
         raise ConfigError(f"BETTER_AUTH_BASE_PATH must be like /api/auth, not {config.base_path!r}")
     for pattern in config.trusted_origins:
-        if re.fullmatch(r"https?://[^/]*/.*", pattern, re.IGNORECASE):
+        if isinstance(pattern, str) and re.fullmatch(r"https?://[^/]*/.*", pattern, re.IGNORECASE):
             raise ConfigError(
                 f"BETTER_AUTH_TRUSTED_ORIGINS are origins without a path or a final slash, not {pattern!r}"
             )

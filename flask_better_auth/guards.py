@@ -28,7 +28,22 @@ def session(call: Call) -> None:
     Raises:
         APIError: ``UNAUTHORIZED``.
     """
-    if not sessions.load(call):
+    # without hardening a GET answers by the cookie cache, as in the reference (SECURITY G5)
+    shows = call.request.method == "GET" and not call.config.hardening
+    _require(call, sessions.Purpose.SHOW if shows else sessions.Purpose.GUARD)
+
+
+def sensitive_session(call: Call) -> None:
+    """Require a live session where the reference never takes the cookie cache's word for it.
+
+    Raises:
+        APIError: ``UNAUTHORIZED``.
+    """
+    _require(call, sessions.Purpose.GUARD_AND_RENEW)
+
+
+def _require(call: Call, purpose: sessions.Purpose) -> None:
+    if not sessions.load(call, purpose=purpose):
         raise APIError(CoreErrors.UNAUTHORIZED)
 
 

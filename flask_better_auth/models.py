@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import JSON, BigInteger, Boolean, DateTime, ForeignKey, Integer, MetaData, String, Text, inspect
-from sqlalchemy.dialects import mysql
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    DateTime,
+    FetchedValue,
+    ForeignKey,
+    Integer,
+    MetaData,
+    SmallInteger,
+    String,
+    Text,
+    Uuid,
+    inspect,
+    type_coerce,
+)
+from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.engine import Dialect
 from sqlalchemy.orm import Mapped, backref, declared_attr, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -22,6 +38,8 @@ from .wire import wire_name
 _MODELS = "better_auth_models"
 _NAMING = "better_auth_naming"
 _RETURNED = "better_auth_returned"
+_IDS = "better_auth_ids"
+_GENERATE = "better_auth_generate_id"
 
 
 class _Forgiving(TypeDecorator[Any]):
@@ -92,6 +110,55 @@ KEY = String(LONGEST_KEY).with_variant(
 )
 #: MariaDB's TEXT ends at 64 KiB, which a larger ``max_body`` would exceed.
 TEXT = Text().with_variant(mysql.MEDIUMTEXT(charset="utf8mb4"), "mysql", "mariadb")
+#: The reference's own columns: a UUID as text, but on PostgreSQL of its type.
+UUID_TEXT = String(36).with_variant(postgresql.UUID(as_uuid=False), "postgresql")
+#: What identifiers are, by ``Database.generate_id``.
+_IDENTIFIERS: Mapping[Any, TypeEngine[Any]] = {"serial": Integer(), "uuid": UUID_TEXT}
+
+
+class AsText(TypeDecorator[str]):
+    """An identifier that the database keeps as a number or a UUID, in statements a text like any other.
+
+    A text that is none of these, as a client may send it, is no row's; it must not fail in the driver.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, native: TypeEngine[Any]) -> None:
+        super().__init__()
+        self.native = native
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return self.native.dialect_impl(dialect)
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        return self.read(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        return None if value is None else str(value)
+
+    def read(self, value: Any) -> Any:
+        """The identifier as the column holds it; nothing, if no row can have it. One has one spelling."""
+        if isinstance(self.native, Integer):
+            bits = 63 if isinstance(self.native, BigInteger) else 15 if isinstance(self.native, SmallInteger) else 31
+            number = _integer(value)
+            return number if number is not None and number < 2**bits else None
+        try:
+            found = uuid.UUID(str(value))
+        except ValueError:
+            return None
+        if str(found) != str(value):
+            return None
+        return found if self.native.python_type is uuid.UUID else str(found)
+
+
+def _integer(value: Any) -> int | None:
+    text = str(value)
+    # a text of many digits takes int() long, and one without ASCII alone has more than one spelling
+    return int(text) if len(text) < 20 and text.isascii() and text.isdigit() and str(int(text)) == text else None
+
+
 _TYPES: dict[str, TypeEngine[Any]] = {
     "string": TEXT,
     "number": Integer(),
@@ -109,16 +176,28 @@ def column_name(metadata: MetaData, attribute: str) -> str:
 
 
 def _column(
-    cls: Any, name: str, type_: TypeEngine[Any], *, returned: bool = True, references: str | None = None, **options: Any
+    cls: Any,
+    name: str,
+    type_: TypeEngine[Any],
+    *,
+    returned: bool = True,
+    references: str | None = None,
+    column: str | None = None,
+    **options: Any,
 ) -> Any:
     foreign = []
     if references is not None:
         models: Models = cls.metadata.info[_MODELS]
         if references not in models:
             raise ConfigError(f"{cls.__name__}.{name} refers to {references!r}, which is no table mapped before it")
-        foreign = [ForeignKey(_identity(models[references]), ondelete="CASCADE")]
+        identity = _identity(models[references])
+        type_, foreign = identity.type, [ForeignKey(identity, ondelete="CASCADE")]
     return mapped_column(
-        column_name(cls.metadata, name), type_, *foreign, info={_RETURNED: returned}, **{"nullable": False, **options}
+        column or column_name(cls.metadata, name),
+        type_,
+        *foreign,
+        info={_RETURNED: returned},
+        **{"nullable": False, **options},
     )
 
 
@@ -135,13 +214,35 @@ def attribute(name: str, type_: TypeEngine[Any], **options: Any) -> Any:
     return declared_attr(lambda cls: _column(cls, name, type_, **options))
 
 
+def _id_column(cls: Any) -> Any:
+    kind = cls.metadata.info.get(_IDS)
+    made: dict[str, Any] = {"default": lambda: _text_id(cls)}
+    if kind == "uuid":
+        made = {"default": lambda: str(uuid.uuid4())}
+    elif kind in ("serial", False):
+        made = {"server_default": None if kind else FetchedValue()}
+    column = _column(cls, "id", _IDENTIFIERS.get(kind, KEY), primary_key=True, **made)
+    column.column.info[_IDS] = kind
+    return column
+
+
+def _text_id(cls: Any) -> str:
+    generate = cls.metadata.info.get(_GENERATE)
+    if generate is None:
+        return random_string()
+    return str(generate(model=next(table for table, model in cls.metadata.info[_MODELS].items() if model is cls)))
+
+
 class TableMixin:
-    """What every table has: the identifier, and a text form that gives nothing away. Plugins begin theirs with it."""
+    """What every table has: the identifier, and a text form that gives nothing away. Plugins begin theirs with it.
+
+    An own model may say what identifiers are: ``id = mapped_column(Uuid, primary_key=True, default=uuid4)``.
+    """
 
     if TYPE_CHECKING:
         id: Mapped[str]
     else:
-        id = attribute("id", KEY, primary_key=True, default=random_string)
+        id = declared_attr(lambda cls: _id_column(cls))
 
     def __repr__(self) -> str:
         identity = inspect(self).identity
@@ -149,7 +250,7 @@ class TableMixin:
 
     def to_dict(self) -> dict[str, Any]:
         """The columns that may leave the server, under their Python names."""
-        return {name: getattr(self, name) for name in returned_columns(type(self))}
+        return {name: read(getattr(self, name)) for name, read in _readers(type(self), returned_columns(type(self)))}
 
 
 class TimesMixin:
@@ -264,11 +365,39 @@ def returned_columns(model: type[Any]) -> tuple[str, ...]:
 
 def defaults(model: type[Any]) -> dict[str, Callable[[], Any]]:
     """What makes the value of a column of ours where none is given, for those that have a default."""
-    made = {name: inspect(model).column_attrs[name].columns[0].default for name in own_columns(model)}
-    return {name: _maker(default) for name, default in made.items() if default is not None}
+    made = {name: _maker(inspect(model).column_attrs[name].columns[0].default) for name in own_columns(model)}
+    return {name: make for name, make in made.items() if make is not None}
 
 
-def _maker(default: Any) -> Callable[[], Any]:
+def texts(model: type[Any]) -> dict[str, AsText]:
+    """The columns that hold identifiers, ours or another table's, as something else than text."""
+    columns = {name: inspect(model).column_attrs[name].columns[0] for name in own_columns(model)}
+    keys = {name: c.type for name, c in columns.items() if c.primary_key or c.foreign_keys}
+    return {name: AsText(t) for name, t in keys.items() if isinstance(t, (Integer, Uuid)) or t is UUID_TEXT}
+
+
+def maker_of_ids(model: type[Any]) -> Callable[[], str] | None:
+    """What makes identifiers of a table; nothing, if the database does."""
+    make = _maker(_identity(model).default)
+    return None if make is None else lambda: str(make())
+
+
+def _readers(model: type[Any], names: tuple[str, ...]) -> list[tuple[str, Callable[[Any], Any]]]:
+    as_text = texts(model)
+    return [(name, _as_text if name in as_text else _as_it_is) for name in names]
+
+
+def _as_text(value: Any) -> Any:
+    return None if value is None else str(value)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _maker(default: Any) -> Callable[[], Any] | None:
+    if default is None or not (default.is_callable or default.is_scalar):
+        return None  # the database's to make
     return lambda: default.arg(None) if default.is_callable else default.arg
 
 
@@ -309,6 +438,10 @@ def build_models(
     if user_model is not None:
         _check_user_model(user_model, config)
     metadata.info.setdefault(_NAMING, config.naming)
+    if metadata.info.setdefault(_IDS, _kind_of_ids(config)) != _kind_of_ids(config):
+        raise ConfigError("the tables are mapped already with other identifiers: pass generate_id where they are")
+    if callable(config.advanced.database.generate_id):
+        metadata.info.setdefault(_GENERATE, config.advanced.database.generate_id)
     models: dict[str, type[Any]] = metadata.info.setdefault(_MODELS, {})
     if user_model is not None and models.get("user") is not user_model:
         models.clear()
@@ -330,6 +463,24 @@ def build_models(
     return models
 
 
+def _kind_of_ids(config: AuthConfig) -> Any:
+    generate = config.advanced.database.generate_id
+    return None if callable(generate) else generate
+
+
+def _check_ids(user_model: type[Any], config: AuthConfig) -> None:
+    column, wanted = _identity(user_model), _kind_of_ids(config)
+    if _IDS not in column.info:
+        if not isinstance(column.type, (Integer, String, Uuid)):
+            raise ConfigError(f"{user_model.__name__}.id must be a text, an integer or a UUID, not {column.type!r}")
+        column.info[_RETURNED] = True  # the model's own, and as public as ours
+    elif column.info[_IDS] != wanted:
+        raise ConfigError(
+            f"generate_id={wanted!r}, but {user_model.__name__} was mapped before that was known: say it where the "
+            f"metadata is made, SQLAlchemy(metadata=MetaData(info={{{_IDS!r}: {wanted!r}}})), or give it an id column"
+        )
+
+
 def _check_user_model(user_model: type[Any], config: AuthConfig) -> None:
     if not issubclass(user_model, UserMixin):
         raise ConfigError(f"user_model={user_model.__name__} must take in flask_better_auth.UserMixin")
@@ -340,12 +491,15 @@ def _check_user_model(user_model: type[Any], config: AuthConfig) -> None:
             f"naming={config.naming!r}, but {user_model.__name__} was mapped before that was known: say it where the "
             f"metadata is made, SQLAlchemy(metadata=MetaData(info={{{_NAMING!r}: {config.naming!r}}}))"
         )
+    _check_ids(user_model, config)
 
 
 def _map(base: type[Any], config: AuthConfig, table: str, mixin: type[TableMixin]) -> type[Any]:
     name = "".join(word.capitalize() for word in table.split("_"))
     stored = config.table_prefix + column_name(base.metadata, table)
-    return type(name, (mixin, base), {"__tablename__": stored})
+    # a number that was a deleted user's must not become another's
+    options = {"__table_args__": {"sqlite_autoincrement": True}} if base.metadata.info[_IDS] == "serial" else {}
+    return type(name, (mixin, base), {"__tablename__": stored, **options})
 
 
 def references(child: type[Any], parent: type[Any]) -> tuple[str, ...]:
@@ -386,6 +540,7 @@ def add_columns(model: type[Any], additional: AdditionalFields) -> None:
             returned=spec.returned,
             nullable=not spec.required,
             unique=spec.unique or None,
+            column=spec.field_name,
             # an index, unlike a constraint, has a name everywhere, which migrations need to add and to drop it
             index=spec.unique or spec.index or None,
         ).column
@@ -403,5 +558,12 @@ def _type(name: str, spec: AdditionalField) -> TypeEngine[Any]:
 
 
 def statement_columns(model: type[Any]) -> Mapping[str, Any]:
-    """The mapped attributes of our columns, for statements: these follow bind keys, ``__table__.c`` does not."""
-    return {name: getattr(model, name) for name in own_columns(model)}
+    """The mapped attributes of our columns, for statements: these follow bind keys, ``__table__.c`` does not.
+
+    Identifiers are texts in all of them, whatever the columns hold.
+    """
+    as_text = texts(model)
+    return {
+        name: type_coerce(column, as_text[name]) if name in as_text else column
+        for name, column in ((name, getattr(model, name)) for name in own_columns(model))
+    }

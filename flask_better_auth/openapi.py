@@ -40,6 +40,7 @@ _READING = (CoreErrors.VALIDATION_ERROR, CoreErrors.PAYLOAD_TOO_LARGE, CoreError
 _CHANGING = (CoreErrors.INVALID_ORIGIN, CoreErrors.MISSING_OR_NULL_ORIGIN, CoreErrors.INVALID_CALLBACK_URL)
 _GUARDED: dict[Guard, tuple[ErrorCode, ...]] = {
     guards.session: (CoreErrors.UNAUTHORIZED,),
+    guards.sensitive_session: (CoreErrors.UNAUTHORIZED,),
     guards.fresh_session: (CoreErrors.UNAUTHORIZED, CoreErrors.SESSION_NOT_FRESH),
     guards.callback_url: (CoreErrors.INVALID_CALLBACK_URL,),
     guards.opened: (CoreErrors.PREFETCH_NOT_ALLOWED,),
@@ -120,7 +121,7 @@ def _operation(state: AuthState, convert: _Converter, endpoint: Endpoint, method
             errors += _READING
             made["requestBody"] = _body(state, convert, endpoint, endpoint.body)
     made["responses"] = _successes(convert, endpoint) | _errors(errors)
-    made["security"] = [{"session": []}] if {guards.session, guards.fresh_session} & set(endpoint.guards) else []
+    made["security"] = [{"session": []}] if CoreErrors.UNAUTHORIZED in errors else []
     return made
 
 

@@ -8,12 +8,14 @@ import os
 import secrets
 import threading
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from argon2 import PasswordHasher, Type
-from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+from argon2.exceptions import InvalidHashError
 
+from . import hashes
 from .config import AuthConfig
 from .errors import APIError, ConfigError, CoreErrors
 from .wire import js_length
@@ -29,28 +31,48 @@ def _normalised(password: str) -> bytes:
     return unicodedata.normalize("NFKC", password).encode()
 
 
+class _Others:
+    """The forms of other libraries, which hash what was typed as it is; ``verify`` is ``None`` for the illegible."""
+
+    def __init__(self, flask_security_salt: str) -> None:
+        self._salt = flask_security_salt
+
+    def verify(self, stored: str, password: str) -> bool | None:
+        verdicts = [hashes.verify(stored, typed) for typed in self.typed(password)]
+        return None if verdicts[0] is None else any(verdicts)
+
+    def reads(self, stored: str) -> bool:
+        return hashes.is_known(stored)
+
+    def typed(self, password: str) -> list[bytes]:
+        """What may have been hashed in place of a password."""
+        return [password.encode(), *([hashes.flask_security(password, self._salt)] if self._salt else ())]
+
+
 class _Argon2:
     """The standard form of argon2; ``verify`` answers ``None`` for what it cannot read."""
 
-    def __init__(self, hasher: PasswordHasher) -> None:
-        self.hasher = hasher
+    def __init__(self, hasher: PasswordHasher, others: _Others) -> None:
+        self.hasher, self._others = hasher, others
 
     def hash(self, password: str) -> str:
         return self.hasher.hash(_normalised(password))
 
     def verify(self, stored: str, password: str) -> bool | None:
-        try:
-            return self.hasher.verify(stored, _normalised(password))
-        except VerifyMismatchError:
-            return False
-        except (InvalidHashError, VerificationError, ValueError):
-            return None
+        typed = [_normalised(password)]
+        if not self.is_current(stored):  # another library may have made it
+            typed += [other for other in self._others.typed(password) if other not in typed]
+        verdicts = [hashes.argon2(each, stored) for each in typed]
+        return None if verdicts[0] is None else any(verdicts)
 
     def reads(self, stored: str) -> bool:
         return stored.startswith("$argon2")
 
     def is_current(self, stored: str) -> bool:
-        return self.reads(stored) and not self.hasher.check_needs_rehash(stored)
+        try:
+            return self.reads(stored) and not self.hasher.check_needs_rehash(stored)
+        except InvalidHashError:
+            return False
 
 
 class _Scrypt:
@@ -78,18 +100,40 @@ class _Scrypt:
         )
 
 
+class _Custom:
+    """Functions of the application, which know their own forms, all of them."""
+
+    def __init__(self, hash: Callable[[str], str], verify: Callable[[str, str], object]) -> None:
+        self.hash, self._verify = hash, verify
+
+    def verify(self, stored: str, password: str) -> bool | None:
+        try:
+            return bool(self._verify(stored, password))
+        except ValueError:  # what the functions cannot read
+            return None
+
+    def reads(self, stored: str) -> bool:
+        return True
+
+    def is_current(self, stored: str) -> bool:
+        return True
+
+
 class Passwords:
     """Hashes and verifies for one application.
 
     Args:
         config: policy, scheme and bound.
         relaxed: debug or testing; outside of them a hasher below the OWASP figures is refused.
+        on_failure: told what ``is_compromised`` failed with.
 
     Raises:
         ConfigError: an unknown scheme, a weak hasher, or ``naming="camelCase"`` without a choice of scheme.
     """
 
-    def __init__(self, config: AuthConfig, *, relaxed: bool) -> None:
+    def __init__(
+        self, config: AuthConfig, *, relaxed: bool, on_failure: Callable[[Exception], object] | None = None
+    ) -> None:
         choice = config.password_hash
         if choice is None and config.naming == "camelCase":
             raise ConfigError(
@@ -98,19 +142,40 @@ class Passwords:
             )
         policy = config.email_and_password
         self._minimum, self._maximum = policy.min_password_length, policy.max_password_length
-        self._readers = (_Argon2(_hasher(choice, relaxed)), _Scrypt())
-        self._writer: _Argon2 | _Scrypt = self._readers[1 if choice == "scrypt" else 0]
+        self._common = _common_passwords() if policy.refuse_common_passwords else frozenset[str]()
+        self._is_compromised, self._on_failure = policy.is_compromised, on_failure
+        others = _Others(config.flask_security_salt)
+        self._readers: tuple[_Argon2 | _Scrypt | _Others | _Custom, ...]
+        self._writer: _Argon2 | _Scrypt | _Custom
+        custom = _custom(choice)
+        if custom is not None:
+            self._writer, self._readers = custom, (custom,)
+        else:
+            argon2, scrypt = _Argon2(_hasher(choice, relaxed), others), _Scrypt()
+            self._writer, self._readers = scrypt if choice == "scrypt" else argon2, (argon2, scrypt, others)
         self._turns = threading.BoundedSemaphore(config.max_hashes or 2 * (os.cpu_count() or 1))
 
     def check_length(self, password: str) -> None:
-        """Refuse what is too short or too long to be set.
+        """Refuse what must not be set: what is too short, too long, or known to whoever guesses (SECURITY F6).
+
+        Outside of every unit: the application may ask somebody else.
 
         Raises:
-            APIError: ``PASSWORD_TOO_SHORT`` or ``PASSWORD_TOO_LONG``.
+            APIError: ``PASSWORD_TOO_SHORT``, ``PASSWORD_TOO_LONG`` or ``PASSWORD_COMPROMISED``.
         """
         if js_length(password) < self._minimum:
             raise APIError(CoreErrors.PASSWORD_TOO_SHORT)
         self.check_bound(password)
+        if _normalised(password).decode().lower() in self._common or self._is_known_to_others(password):
+            raise APIError(CoreErrors.PASSWORD_COMPROMISED)
+
+    def _is_known_to_others(self, password: str) -> bool:
+        try:
+            return self._is_compromised is not None and bool(self._is_compromised(password))
+        except Exception as error:  # nobody must be locked out because a service is away
+            if self._on_failure is not None:
+                self._on_failure(error)
+            return False
 
     def check_bound(self, password: str) -> None:
         """Refuse what is too long to be anyone's password, before a hash is spent on it.
@@ -154,6 +219,28 @@ class Passwords:
             self._turns.release()
 
 
+def _custom(choice: Any) -> _Custom | None:
+    if isinstance(choice, Mapping):
+        hash, verify = choice.get("hash"), choice.get("verify")
+    elif isinstance(choice, (str, PasswordHasher)) or not hasattr(choice, "hash"):
+        return None
+    else:
+        hash, verify = choice.hash, getattr(choice, "verify", None)
+    if not callable(hash) or not callable(verify):
+        raise ConfigError(f"password_hash must have the functions hash and verify, not {choice!r}")
+    return _Custom(hash, verify)
+
+
+def _common_passwords() -> frozenset[str]:
+    try:
+        from zxcvbn.frequency_lists import FREQUENCY_LISTS
+    except ImportError:
+        raise ConfigError(
+            "refuse_common_passwords needs the extra: pip install flask-better-auth[common-passwords]"
+        ) from None
+    return frozenset(FREQUENCY_LISTS["passwords"])
+
+
 def _hasher(choice: object, relaxed: bool) -> PasswordHasher:
     if isinstance(choice, PasswordHasher):
         enough = any(choice.memory_cost >= memory and choice.time_cost >= time for memory, time in _OWASP)
@@ -162,5 +249,8 @@ def _hasher(choice: object, relaxed: bool) -> PasswordHasher:
             raise ConfigError("password_hash is weaker than argon2id with 19456 KiB and two passes; this is no test")
         return choice
     if choice not in (None, "argon2id", "scrypt"):
-        raise ConfigError(f'password_hash must be "argon2id", "scrypt" or an argon2.PasswordHasher, not {choice!r}')
+        raise ConfigError(
+            f'password_hash must be "argon2id", "scrypt", an argon2.PasswordHasher, or an object with the functions '
+            f"hash and verify, not {choice!r}"
+        )
     return PasswordHasher(memory_cost=_OWASP[0][0], time_cost=_OWASP[0][1], parallelism=1)

@@ -18,7 +18,7 @@ from .context import AuthState, Call
 from .endpoint import Endpoint
 from .errors import APIError, ConfigError, CoreErrors
 from .services.counters import DatabaseWindow
-from .windows import Counters, MemoryWindow, Refusal, item_of
+from .windows import Counters, MemoryWindow, Refusal, StorageWindow, item_of
 
 if TYPE_CHECKING:
     from flask_limiter import Limiter
@@ -81,7 +81,7 @@ class RateLimits:
         endpoints: list[Endpoint] = [bound.endpoint for bound in state.registry]
         self._declared = {e.path: e.limit for e in endpoints if e.limit is not None}
         self._rules = {e.path: self._resolve(e.path, e.path) for e in endpoints if e.path is not None}
-        self.counters = Counters(_strategy(state, limiter), state.app.logger)
+        self.counters = Counters(_strategy(state, limiter), state.logger)
         self._has_warned = False
 
     @property
@@ -182,7 +182,7 @@ class RateLimits:
             return
         if near:
             self._has_warned = True
-            self._state.app.logger.warning(
+            self._state.logger.warning(
                 "better-auth: requests come through a proxy, and all of its clients share one rate limit; "
                 "apply werkzeug.middleware.proxy_fix.ProxyFix"
             )
@@ -192,11 +192,15 @@ def _strategy(state: AuthState, limiter: Limiter | None) -> Callable[[], RateLim
     """Finds what counts: a window of ours, a fixed one on a storage of ``limits``, or the application's Limiter."""
     uri = state.config.rate_limit.storage
     if limiter is not None:
-        if uri != "memory":
+        if uri not in (None, "memory"):
             raise ConfigError("BETTER_AUTH_RATE_LIMIT_STORAGE has no effect beside limiter=: its own storage counts")
         return lambda: limiter.limiter
     strategy: RateLimiter
-    if uri == "memory":
+    if uri == "secondary-storage" or (uri is None and state.storage is not None):
+        if state.storage is None:
+            raise ConfigError("BETTER_AUTH_RATE_LIMIT_STORAGE names a secondary storage, and there is none")
+        strategy = StorageWindow(state.storage)
+    elif uri is None or uri == "memory":
         strategy = MemoryWindow()
     elif uri == "database":
         strategy = DatabaseWindow(state)
@@ -219,6 +223,6 @@ def _storage(uri: str) -> Storage:
         storage = None
     if not isinstance(storage, Storage):
         raise ConfigError(
-            "BETTER_AUTH_RATE_LIMIT_STORAGE must be 'memory', 'database' or a URI such as redis://localhost:6379/0"
+            "BETTER_AUTH_RATE_LIMIT_STORAGE must be 'memory', 'database', 'secondary-storage' or a URI such as redis://localhost:6379/0"
         )
     return storage

@@ -49,7 +49,7 @@ def of_reply(reply: Reply, endpoint: Endpoint) -> Response:
         response = Answer(wire.dumps(reply.wire), reply.status, content_type=JSON)
     if reply.location is not None:
         response.headers["Location"] = _ascii(reply.location)
-    response.headers.extend(reply.headers)
+    response.headers.update(reply.headers)
     if endpoint.no_store:
         response.headers.extend(_NO_STORE)
     return response

@@ -20,6 +20,7 @@ from .dispatch import dispatch
 from .endpoint import JSON, Bound, Endpoint
 from .errors import APIError, CoreErrors
 from .hooks import reply_of
+from .storage import StorageUnavailable
 
 #: Flask endpoint of everything below the base path that no endpoint answers.
 _NOWHERE = "_nowhere"
@@ -89,6 +90,9 @@ def serve(state: AuthState, bound: Bound | None, params: dict[str, str]) -> Resp
         response = _safely(call, _answer, bound)
     finally:
         call.close()
+    if call.failure is not None:
+        call.finish()
+        raise call.failure
     if call.has_work:
         response.call_on_close(partial(_finish, call))
     return _hardened(state, response)
@@ -100,21 +104,33 @@ def _safely(call: Call, answer: Callable[[Call, Bound | None], Response], bound:
     try:
         return answer(call, bound)
     except APIError as error:
+        _tell(call, error)
         return responses.of_error(error, call.endpoint)
     except Exception as error:
+        _tell(call, error)
         if _is_outage(error):
-            app.logger.exception("better-auth: the database is away")
+            call.state.logger.exception("better-auth: the database or the secondary storage is away")
             return responses.of_error(APIError(CoreErrors.SERVICE_UNAVAILABLE, headers={"Retry-After": "5"}))
+        if call.config.on_api_error.throw:
+            call.failure = error  # Flask logs it
+            return responses.empty(500)
         got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=error)
-        app.logger.exception("better-auth: %s failed", call.endpoint)
+        call.state.logger.exception("better-auth: %s failed", call.endpoint)
         return responses.empty(500)
 
 
 def _is_outage(error: Exception) -> bool:
-    """Whether the database, and not the request, is to blame. Drivers have many names for a connection that breaks."""
-    if isinstance(error, (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)):
+    """Whether a storage, and not the request, is to blame. Drivers have many names for a connection that breaks."""
+    if isinstance(error, (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, StorageUnavailable)):
         return True
     return isinstance(error, exc.DBAPIError) and error.connection_invalidated
+
+
+def _tell(call: Call, error: Exception) -> None:
+    """Tell the application what becomes of a request."""
+    told = call.config.on_api_error.on_error
+    if told is not None and not (isinstance(error, APIError) and error.status_code < 400):
+        call.guarded(lambda: told(error, call))
 
 
 def _finish(call: Call) -> None:
@@ -125,8 +141,7 @@ def _finish(call: Call) -> None:
 
 def _answer(call: Call, bound: Bound | None) -> Response:
     """The answer, and around it what plugins have to say of every request."""
-    disabled = call.config.disabled_paths
-    if disabled and bound is not None and _paths(call, bound.endpoint).intersection(disabled):
+    if call.config.disabled_paths and _is_disabled(call, bound):
         return responses.Answer("Not Found", 404, content_type="text/plain;charset=UTF-8")
     too_many = call.state.limits.refusal(call)
     if too_many is not None:
@@ -149,9 +164,14 @@ def _answer(call: Call, bound: Bound | None) -> Response:
     return response
 
 
-def _paths(call: Call, endpoint: Endpoint) -> set[str | None]:
-    """The path of an endpoint, and that by which it was reached."""
-    return {endpoint.path, _rule(call.request).removeprefix(call.config.base_path)}
+def _is_disabled(call: Call, bound: Bound | None) -> bool:
+    """Whether ``disabled_paths`` has the path of an endpoint or that by which it was reached; or a path that leads
+    nowhere, be it by its method alone."""
+    disabled, base = call.config.disabled_paths, call.config.base_path
+    if bound is not None:
+        return bound.endpoint.path in disabled or _rule(call.request).removeprefix(base) in disabled
+    sent = (_raw_path(call.request) or call.request.path).rstrip("/")
+    return any(sent.endswith(base + path.rstrip("/")) for path in disabled)
 
 
 def _rule(request: Request) -> str:
@@ -168,6 +188,7 @@ def _respond(call: Call, bound: Bound | None) -> Response:
         call.state.base_url(call.request)
         response = responses.of_reply(_serve(call, bound), bound.endpoint)
     except APIError as error:
+        _tell(call, error)
         response = responses.of_error(error, bound.endpoint)
     if response.status_code < 500:  # a failure hands out no session, neither by cookie nor by a header of a plugin
         for line in call.cookies.lines():
@@ -203,14 +224,19 @@ def _is_canonical(request: Request) -> bool:
     Werkzeug decodes ``/%6Fk`` and drops the second slash of ``//api`` before it routes; the raw path is in the environ
     of most servers. Only its end is looked at: a proxy may have taken a prefix off.
     """
-    raw = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI") or ""
-    path = _SCHEME.sub("/", raw.partition("?")[0])
+    path = _raw_path(request)
     if "%" not in path and "//" not in path:
         return True
     wanted = _rule(request).split("/")[1:]
     sent = path.removesuffix("/").split("/")[-len(wanted) :]
     fits = len(sent) == len(wanted) and all(w == s or w.startswith("<") for w, s in zip(wanted, sent, strict=True))
     return fits and "//" not in path
+
+
+def _raw_path(request: Request) -> str:
+    """The path as it was sent; nothing, where the server does not tell."""
+    raw = request.environ.get("RAW_URI") or request.environ.get("REQUEST_URI") or ""
+    return _SCHEME.sub("/", raw.partition("?")[0])
 
 
 # ---------------------------------------------------------------- bodies
@@ -256,4 +282,6 @@ def _hardened(state: AuthState, response: Response) -> Response:
     if state.config.hardening:
         response.headers.setdefault("Cache-Control", "no-store")
         response.vary.add("Cookie")
+        if response.content_length == 0:
+            response.headers.pop("Content-Type", None)  # nothing is no JSON
     return response

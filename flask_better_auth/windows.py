@@ -16,6 +16,7 @@ from limits.util import WindowStats
 
 from . import clock
 from .config import Limit
+from .storage import Guarded
 
 #: How many keys are counted in memory; the reference's figure.
 _CAPACITY = 100_000
@@ -103,6 +104,33 @@ class MemoryWindow(RestartingWindow):
         """Forget the requests of a key."""
         with self._lock:
             self._entries.pop("|".join(identifiers), None)
+
+
+class StorageWindow(RateLimiter):
+    """Fixed windows in the secondary storage, under the keys of the reference; refused requests count too."""
+
+    def __init__(self, storage: Guarded) -> None:
+        self._storage = storage
+
+    def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
+        """Count a request; false if it is refused."""
+        key, window = "|".join(identifiers), item.get_expiry()
+        return self._storage.ask(lambda storage: storage.increment(key, window), insist=True) <= item.amount
+
+    def test(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
+        """Whether ``hit`` would let the request through."""
+        return self.get_window_stats(item, *identifiers).remaining >= cost
+
+    def get_window_stats(self, item: RateLimitItem, *identifiers: str) -> WindowStats:
+        """When a window that begins now ends, and how many requests are left in the present one."""
+        key = "|".join(identifiers)
+        count = int(self._storage.ask(lambda storage: storage.get(key), insist=True) or 0)
+        return WindowStats(milliseconds() / 1000 + item.get_expiry(), max(0, item.amount - count))
+
+    def clear(self, item: RateLimitItem, *identifiers: str) -> None:
+        """Forget the requests of a key."""
+        key = "|".join(identifiers)
+        self._storage.ask(lambda storage: storage.delete(key), insist=True)
 
 
 class Refusal(NamedTuple):

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from typing import Any, ClassVar
+from uuid import UUID
 
 from marshmallow import EXCLUDE, INCLUDE, Schema, ValidationError, fields, missing
 
@@ -110,6 +111,14 @@ class Str(_Strict):
         except UnicodeEncodeError:  # no database and no hash can take it
             raise ValidationError("Invalid string: must not contain lone surrogates") from None
         return value
+
+
+class Id(Str):
+    """An identifier that server code names: as clients see it, or as the model has it."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        number = isinstance(value, int) and not isinstance(value, bool)
+        return super()._deserialize(str(value) if number or isinstance(value, UUID) else value, *args, **kwargs)
 
 
 class Email(Str):
@@ -267,6 +276,18 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def iso(moment: datetime) -> str:
     """A time as JavaScript writes it: UTC, milliseconds, ``Z``."""
     return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+def moment(text: str) -> datetime:
+    """The time that ``iso`` wrote.
+
+    Raises:
+        ValueError: it is none, or says no time zone.
+    """
+    parsed = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    if parsed.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return parsed.astimezone(timezone.utc)
 
 
 def _json_default(value: object) -> str:

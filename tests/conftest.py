@@ -29,6 +29,19 @@ from flask_better_auth.services import email_links
 SECRET = "a-secret-of-the-test-suite-0123456789"
 ORIGIN = "http://localhost"
 PASSWORD = "correct horse battery"
+#: Foreign places that a careless reader takes for a path on this server (SECURITY A2).
+DISGUISED = (
+    "//evil.test",
+    "/\\evil.test",
+    "\\\\evil.test",
+    "///evil.test",
+    "/%2f/evil.test",
+    "/%5cevil.test",
+    "/\t/evil.test",
+    "https:evil.test",
+    "https:/evil.test",
+    " https://evil.test",
+)
 T = TypeVar("T")
 #: Seconds until a test gives up; nothing waits so long on a machine that works.
 STUCK = 60

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Table, create_engine, event, inspect
 
 from flask_better_auth import BetterAuth, ConfigError
-from flask_better_auth.config import AuthConfig, Limit, build
+from flask_better_auth.config import AuthConfig, Limit, VersionedSecret, build
 
 HINTS = typing.get_type_hints(AuthConfig)
 SECTIONS = {name: hint for name, hint in HINTS.items() if is_dataclass(hint)}
@@ -45,10 +46,14 @@ def sample(hint: Any, default: Any) -> tuple[Any, str | None]:
     if origin is Literal:
         other = next(a for a in arguments if a != default)
         return other, other
+    if hint == tuple[VersionedSecret, ...]:
+        return (VersionedSecret(2, "abc"), VersionedSecret(1, "de:f")), " 2:abc, 1:de:f"
     if origin is tuple:
         return ("one", "two"), " one,two, "
     if is_callable(hint):
         return print, None
+    if hint is logging.Logger:
+        return logging.getLogger("sample"), None
     if hint is Limit:
         return Limit(7, per=90), None
     if is_dataclass(hint):
@@ -227,7 +232,7 @@ def test_unknown_key_is_named_with_the_nearest_one(key: str) -> None:
     ("options", "wrong", "nearest"),
     [
         ({"sesion": {}}, "sesion", "session"),
-        ({"secrets": "x"}, "secrets", "secret"),
+        ({"secre": "x"}, "secre", "secret"),
         ({"session": {"expire_in": 1}}, "expire_in", "expires_in"),
         ({"advanced": {"ip_address": {"ipv6_subnets": 1}}}, "ipv6_subnets", "ipv6_subnet"),
         ({"advanced": {"cookies": {"session_token": {"nam": "x"}}}}, "nam", "name"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,9 +21,11 @@ from flask_better_auth import APIError, BetterAuth, ConfigError, passwords
 from flask_better_auth.config import build
 from flask_better_auth.passwords import Passwords
 
-SCRYPT: list[dict[str, str]] = json.loads(
-    (Path(__file__).parent / "vectors" / "passwords.json").read_text(encoding="utf-8")
-)["scrypt"]
+VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "vectors" / "passwords.json").read_text(encoding="utf-8"))
+SCRYPT: list[dict[str, str]] = VECTORS["scrypt"]
+#: What Django, Werkzeug, passlib and bcrypt made, by cheap figures.
+OTHERS: list[dict[str, str]] = VECTORS["others"]
+FLASK_SECURITY: dict[str, Any] = VECTORS["flask_security"]
 DEFAULT = "$argon2id$v=19$m=19456,t=2,p=1$"
 #: Each pair is typed as the same password on some keyboard or another.
 SAME = [
@@ -73,6 +77,113 @@ def test_illegible_hash_verifies_nothing(stored: str | None) -> None:
     for password in ("", stored or "password", "password"):
         assert not mine.verify(stored, password)
     assert mine.verify(mine.hash("password"), "password")
+
+
+@pytest.mark.parametrize("vector", OTHERS, ids=lambda vector: vector["by"])
+def test_hash_of_another_library_verifies(vector: dict[str, str]) -> None:
+    mine, stored = made(password_hash=FAST), vector["hash"]
+    assert mine.verify(stored, vector["password"])
+    assert not mine.verify(stored, vector["password"] + "x")
+    assert not mine.verify(stored, "")
+    assert not mine.is_current(stored)
+
+
+@pytest.mark.parametrize("vector", FLASK_SECURITY["hashes"], ids=lambda vector: vector["by"])
+def test_hash_of_flask_security_verifies_with_its_salt(vector: dict[str, str]) -> None:
+    mine = made(password_hash=FAST, flask_security_salt=FLASK_SECURITY["salt"])
+    assert mine.verify(vector["hash"], vector["password"])
+    assert not mine.verify(vector["hash"], vector["password"] + "x")
+    for other in ("", "another salt"):
+        assert not made(password_hash=FAST, flask_security_salt=other).verify(vector["hash"], vector["password"])
+    ours = mine.hash(vector["password"])
+    assert mine.verify(ours, vector["password"])
+
+
+@pytest.mark.parametrize("vector", OTHERS, ids=lambda vector: vector["by"])
+def test_a_damaged_hash_of_another_library_verifies_nothing(vector: dict[str, str]) -> None:
+    mine, stored, password = made(password_hash=FAST), vector["hash"], vector["password"]
+    before, dollar, key = stored.rpartition("$")
+    for damaged in (stored[:-4], stored + "x", before, before + dollar, before + "$!!", key, stored.replace("1", "x")):
+        assert damaged == stored or not mine.verify(damaged, password), damaged
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        "pbkdf2_sha256$0$salt$c2FsdA==",
+        "pbkdf2_sha256$9999999999$salt$c2FsdA==",
+        "scrypt$0$salt$8$1$c2FsdA==",
+        "scrypt$3$salt$8$1$c2FsdA==",
+        "scrypt$9999999999$salt$9999999999$9999999999$c2FsdA==",
+        "$scrypt$ln=99,r=8,p=1$c2FsdA$c2FsdA",
+        "$pbkdf2-sha256$1$a$a",
+        "pbkdf2:sha0:1$salt$00",
+        "scrypt:a:b:c$salt$00",
+        "$2b$99$" + "." * 53,
+        "argon2$argon2id$v=19$m=1,t=1,p=1$c2FsdA$c2FsdA",
+        "$bcrypt-sha256$v=2,t=2b,r=99$" + "." * 22 + "$" + "." * 31,
+    ],
+)
+def test_impossible_figures_in_a_hash_verify_nothing(stored: str) -> None:
+    assert not made(password_hash=FAST).verify(stored, "password")
+
+
+def test_a_sign_in_by_another_librarys_hash_stores_ours(site: Site) -> None:
+    site.sign_up("ada")
+    vector = OTHERS[0]
+    with site.app.app_context():
+        site.db.session.execute(site.db.update(site.auth.Account).values(password=vector["hash"]))
+        site.db.session.commit()
+    body = {"email": "ada@example.com", "password": vector["password"]}
+    for form in (r"\$argon2id\$.*", r"\$argon2id\$.*"):
+        assert site.browser().post("/sign-in/email", body).status_code == 200
+        (account,) = site.rows("account")
+        assert re.fullmatch(form, account.password)
+
+
+def test_bcrypt_without_its_package_verifies_nothing_and_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    vector = next(vector for vector in OTHERS if vector["by"] == "bcrypt")
+    monkeypatch.setitem(sys.modules, "bcrypt", None)
+    assert not made(password_hash=FAST).verify(vector["hash"], vector["password"])
+    assert "flask-better-auth[bcrypt]" in caplog.text
+    assert vector["hash"] not in caplog.text
+
+
+# ---------------------------------------------------------------- functions of the application
+
+
+class Reversed:
+    """No hash at all, and what an application may do of its own."""
+
+    def hash(self, password: str) -> str:
+        return "reversed:" + password[::-1]
+
+    def verify(self, stored: str, password: str) -> bool:
+        if not stored.startswith("reversed:"):
+            raise ValueError(stored)
+        return stored == self.hash(password)
+
+
+@pytest.mark.parametrize("choice", [Reversed(), {"hash": Reversed().hash, "verify": Reversed().verify}])
+def test_functions_of_the_application_hash_and_verify(make_auth: Callable[..., Site], choice: Any) -> None:
+    site = make_auth(password_hash=choice)
+    ada = site.sign_up("ada")
+    (account,) = site.rows("account")
+    assert account.password == "reversed:" + PASSWORD[::-1]
+    assert ada.post("/verify-password", {"password": PASSWORD}).status_code == 200
+    assert ada.post("/verify-password", {"password": PASSWORD + "x"}).status_code == 400
+    assert site.browser().post("/sign-in/email", {"email": "no@example.com", "password": PASSWORD}).status_code == 401
+    mine = made(password_hash=choice, naming="camelCase")
+    assert not mine.verify(FAST.hash(PASSWORD), PASSWORD)
+    assert mine.is_current("reversed:x")
+
+
+@pytest.mark.parametrize("choice", [{"hash": print}, {"hash": 1, "verify": 2}, {}, type("H", (), {"hash": len})()])
+def test_half_of_the_functions_is_no_choice(choice: Any) -> None:
+    with pytest.raises(ConfigError, match="password_hash must have the functions hash and verify"):
+        made(password_hash=choice)
 
 
 # ---------------------------------------------------------------- renewal

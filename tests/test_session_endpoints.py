@@ -313,7 +313,8 @@ def test_server_is_told_that_a_user_is_not_there(site: Site) -> None:
     ("name", "arguments"),
     [
         ("list_sessions", {"user_id": None}),
-        ("list_sessions", {"user_id": 5}),
+        ("list_sessions", {"user_id": 5.5}),
+        ("list_sessions", {"user_id": True}),
         ("revoke_session", {"session_id": None}),
         ("revoke_sessions", {"user_id": None}),
         ("update_user", {"user_id": None, "data": {"name": "B"}}),

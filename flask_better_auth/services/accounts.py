@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import String, and_, bindparam, cast, func, select
 
 from .. import signals
 from ..context import AuthState, Call, Record
@@ -22,13 +23,21 @@ def holds_password(state: AuthState, user_id: Any) -> Any:
         state: the application's.
         user_id: a column or a parameter.
     """
-    account = state.tables["account"].columns
+    spec = state.tables["account"]
+    account = spec.columns
     return and_(
         account["user_id"] == user_id,
         account["provider_id"] == CREDENTIAL,
         # a row that some other flow planted must not be able to hold a password
-        account["account_id"] == user_id,
+        account["account_id"] == user_id if "user_id" not in spec.texts else _same_text(account),
     )
+
+
+def _same_text(account: Mapping[str, Any]) -> Any:
+    """Whether an account's identifier is that of its user, which is no text in the database."""
+    # some databases spell a UUID without hyphens
+    own, users = account["account_id"], cast(account["user_id"], String(36))
+    return func.replace(own, "-", "") == func.replace(users, "-", "")
 
 
 def _credential(state: AuthState) -> Any:
@@ -80,7 +89,7 @@ def hold(call: Call, account: Record) -> None:
     Raises:
         Outdated: it has changed.
     """
-    if not records.lock(call, "account", account, call.state.tables["account"].columns["password"] == account.password):
+    if not records.lock(call, "account", id=account.id, password=account.password):
         raise records.Outdated
 
 
@@ -113,11 +122,12 @@ def reset_password(call: Call, user: Record, account: Record | None, password_ha
         password_hash: what ``Passwords.hash`` made.
 
     Raises:
-        APIError: ``FAILED_TO_CREATE_USER`` if a hook cancelled it.
+        APIError: ``USER_NOT_FOUND`` if the user is gone, ``FAILED_TO_CREATE_USER`` if a hook cancelled it.
     """
     data = {"password": password_hash}
     if account is None or records.update(call, "account", account, data) is None:
-        records.lock(call, "user", user)  # no index says that a user has one credential account
+        if not records.lock(call, "user", id=user.id):  # no index says that a user has one credential account
+            raise APIError(CoreErrors.USER_NOT_FOUND, status=400)
         account = credential(call, user)
         if account is None:
             create_credential(call, user, password_hash)
@@ -137,7 +147,7 @@ def set_password(call: Call, user: Record, password_hash: str) -> None:
     Raises:
         APIError: ``PASSWORD_ALREADY_SET``, or ``FAILED_TO_CREATE_USER`` if a hook cancelled it.
     """
-    records.lock(call, "user", user)  # no index says that a user has one credential account
+    records.lock(call, "user", id=user.id)  # no index says that a user has one credential account
     account = credential(call, user)
     if account is None:
         create_credential(call, user, password_hash)
@@ -199,7 +209,7 @@ def unlink(call: Call, user: Record, account_id: str) -> None:
     with records.unit(call):
         if not records.delete(call, "account", account):
             raise APIError(CoreErrors.ACCOUNT_NOT_FOUND)
-        records.lock(call, "user", user)  # who else unlinks waits here, and counts what is left then
+        records.lock(call, "user", id=user.id)  # who else unlinks waits here, and counts what is left then
         if keeps_one and not list_all(call, user):
             raise APIError(CoreErrors.FAILED_TO_UNLINK_LAST_ACCOUNT)
         sessions.hold(call)

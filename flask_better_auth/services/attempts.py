@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import bindparam, select
-
-from .. import clock, crypto
-from ..context import AuthState, Call, Record
+from .. import crypto
+from ..context import Call, Record
 from ..windows import item_of
-from . import records
 
 
 @contextmanager
@@ -36,7 +33,7 @@ def counted(call: Call, user: Record | None, name: str = "") -> Iterator[None]:
         return
     limits, item, key = call.state.limits, item_of(limit), _key("account", user.id) if user else _key("name", name)
     refusal = limits.counters.take(item, key)
-    if refusal is not None and user is not None and call.address and _is_known(call, user):
+    if refusal is not None and user is not None and _is_known(call, user):
         key = f"{key}|{call.address}"
         refusal = limits.counters.take(item, key)
     if refusal is not None:
@@ -63,20 +60,6 @@ def _key(kind: str, name: str) -> str:
     return f"{kind}|{crypto.one_way(name)}"
 
 
-def _sessions_at(state: AuthState) -> object:
-    session = state.tables["session"].columns
-    return (
-        select(session["id"])
-        .where(
-            session["user_id"] == bindparam("user_id"),
-            session["ip_address"] == bindparam("address"),
-            session["expires_at"] > bindparam("now"),
-        )
-        .limit(1)
-    )
-
-
 def _is_known(call: Call, user: Record) -> bool:
     """Whether the account is signed in from the caller's address."""
-    asked = {"user_id": user.id, "address": call.address, "now": clock.now()}
-    return bool(records.rows(call, call.state.once(_sessions_at), asked))
+    return bool(call.address) and call.state.sessions.has_address(call, user.id, call.address)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import select
 
 from .. import clock
@@ -21,13 +23,14 @@ def delete_expired(call: Call, table: str) -> int:
         How many rows this call deleted.
     """
     columns, now = call.state.tables[table].columns, clock.now()
-    over, last, count = columns["expires_at"] <= now, "", 0
+    over, count = columns["expires_at"] <= now, 0
+    rest: tuple[Any, ...] = ()
     while True:
-        # from where the last batch ended: a hook may have kept some of its rows
-        batch = select(columns["id"]).where(over, columns["id"] > last).order_by(columns["id"]).limit(_BATCH)
+        batch = select(columns["id"]).where(over, *rest).order_by(columns["id"]).limit(_BATCH)
         ids = [row[0] for row in records.rows(call, batch)]
         if not ids:
             return count
         with records.unit(call):
             count += len(records.delete_all(call, table, over, columns["id"].in_(ids)))
-        last = ids[-1]
+        # from where this batch ended: a hook may have kept some of its rows
+        rest = (columns["id"] > ids[-1],)

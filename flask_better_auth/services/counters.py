@@ -13,7 +13,6 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.exc import IntegrityError
 
 from ..context import AuthState
-from ..crypto import random_string
 from ..windows import RestartingWindow, milliseconds
 from . import records
 
@@ -24,13 +23,14 @@ _CLEAN_UP_EVERY, _KEPT = 1000, 24 * 3600 * 1000
 def _statements(state: AuthState) -> dict[str, Any]:
     table = state.tables["rate_limit"]
     c, model = table.columns, table.model
+    names = ("key", "count", "last_request", *(("id",) if table.new_id is not None else ()))
     mine, over = c["key"] == bindparam("k"), c["last_request"] <= bindparam("over")
     # MariaDB sets from left to right: the count has to see the old time
     raised = case((over, bindparam("cost")), else_=c["count"] + bindparam("cost"))
     values: list[tuple[Any, Any]] = [(c["count"], raised), (c["last_request"], bindparam("now"))]
     return {
         "count": update(model).where(mine, or_(over, c["count"] <= bindparam("most"))).ordered_values(*values),
-        "start": insert(model).values({c[name]: bindparam(name) for name in ("id", "key", "count", "last_request")}),
+        "start": insert(model).values({getattr(model, name): bindparam(name) for name in names}),
         "read": select(c["count"], c["last_request"]).where(mine),
         "forget": delete(model).where(mine),
         "clean": delete(model).where(over),
@@ -49,6 +49,7 @@ class DatabaseWindow(RestartingWindow):
     def hit(self, item: RateLimitItem, *identifiers: str, cost: int = 1) -> bool:
         """Count a request; false if it is refused."""
         key, now, window = "|".join(identifiers), milliseconds(), item.get_expiry() * 1000
+        new_id = self._state.tables["rate_limit"].new_id
         self._longest = max(self._longest, window)
         most = item.amount - cost
         asked = {"k": key, "now": now, "over": now - window, "cost": cost, "most": most}
@@ -58,7 +59,9 @@ class DatabaseWindow(RestartingWindow):
                     return True
                 row = connection.execute(statements["read"], {"k": key}).first()
                 if row is None:
-                    first = {"id": random_string(), "key": key, "count": cost, "last_request": now}
+                    first = {"key": key, "count": cost, "last_request": now}
+                    if new_id is not None:
+                        first["id"] = new_id()
                     try:
                         connection.execute(statements["start"], first)
                     except IntegrityError:

@@ -45,7 +45,9 @@ def make_token(call: Call, claims: Claims) -> str:
     lifetime: timedelta = call.config.email_verification.expires_in
     said |= {"iat": int(now.timestamp()), "exp": int((now + lifetime).timestamp())}
     payload = json.dumps(said, separators=(",", ":"), ensure_ascii=False)
-    return jws.serialize_compact({"alg": _ALGORITHM}, payload, OctKey.import_key(call.config.secret), [_ALGORITHM])
+    return jws.serialize_compact(
+        {"alg": _ALGORITHM}, payload, OctKey.import_key(call.state.secrets.current), [_ALGORITHM]
+    )
 
 
 def read_token(call: Call, token: str) -> Claims:
@@ -74,14 +76,15 @@ def _signed(call: Call, token: str) -> dict[str, Any]:
     from joserfc.errors import JoseError
     from joserfc.jwk import OctKey
 
-    try:
-        signed = jws.deserialize_compact(token, OctKey.import_key(call.config.secret), [_ALGORITHM])
-        said = json.loads(signed.payload)
-    except (JoseError, ValueError, TypeError, AttributeError):
-        raise APIError(CoreErrors.INVALID_TOKEN) from None
-    if signed.headers() != {"alg": _ALGORITHM} or not isinstance(said, dict):
-        raise APIError(CoreErrors.INVALID_TOKEN)
-    return said
+    for secret in call.state.secrets.trusted:
+        try:
+            signed = jws.deserialize_compact(token, OctKey.import_key(secret), [_ALGORITHM])
+            said = json.loads(signed.payload)
+        except (JoseError, ValueError, TypeError, AttributeError):
+            continue
+        if signed.headers() == {"alg": _ALGORITHM} and isinstance(said, dict):
+            return said
+    raise APIError(CoreErrors.INVALID_TOKEN)
 
 
 def sender(call: Call) -> mail.Sender | None:
@@ -121,11 +124,12 @@ def _send(
     callback_url: str | None,
     **more: object,
 ) -> None:
+    page = f"{call.base_url}/verify-email"
     target = quote(callback_url or "/", safe="")  # what a client sent must not end or extend the link (SECURITY H13)
 
     def message() -> dict[str, object]:
         token = make_token(call, claims)
-        url = f"{call.base_url}/verify-email?token={token}&{wire_name('callback_url')}={target}"
+        url = f"{page}?token={token}&{wire_name('callback_url')}={target}"
         return {"user": call.state.tables["user"].shown(user), "url": url, "token": token, **more}
 
     mail.send(call, send, recipient, message)

@@ -53,6 +53,16 @@ def with_defaults(call: Call, table: str, values: Mapping[str, Any]) -> dict[str
     return {**values, **missing}
 
 
+def with_updates(call: Call, table: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """``values`` and what additional fields hold after every change."""
+    made = {
+        name: field.on_update()
+        for name, field in call.state.additional_fields(table).items()
+        if name not in values and field.on_update is not None
+    }
+    return {**values, **made}
+
+
 def _checked(name: str, field: AdditionalField, value: Any) -> Any:
     if value is None and not field.required:
         return None

@@ -28,7 +28,7 @@ def sender(call: Call, configured: Sender | None, option: str) -> Sender | None:
 
 
 def _log(call: Call, option: str, *, user: Mapping[str, Any], url: str, **_: object) -> None:
-    call.state.app.logger.info("better-auth: no %s is configured; the link for %s: %s", option, user["email"], url)
+    call.state.logger.info("better-auth: no %s is configured; the link for %s: %s", option, user["email"], url)
 
 
 def send(call: Call, sender: Sender, recipient: str, message: Callable[[], Mapping[str, object]]) -> None:
@@ -43,23 +43,21 @@ def send(call: Call, sender: Sender, recipient: str, message: Callable[[], Mappi
         recipient: who must not get too many.
         message: makes the keyword arguments of ``sender``, when it is time.
     """
-    deliver = partial(call.guarded, partial(_deliver, call, sender, recipient, message))
+    deliver = partial(_deliver, call, sender, recipient, message)
     background = call.config.background
-    if background is None:
-        records.after_commit(call, lambda: call.after_reply(deliver))
-    else:
-        records.after_commit(call, lambda: call.after_reply(partial(background, partial(_elsewhere, call, deliver))))
+    work = deliver if background is None else partial(background, partial(_elsewhere, call, deliver))
+    records.after_commit(call, lambda: call.after_reply(work))
 
 
 def _elsewhere(call: Call, deliver: Callable[[], object]) -> None:
     """What the application's ``background`` runs, perhaps in a thread that knows of no application."""
     with call.state.app.app_context():
-        deliver()
+        call.guarded(deliver)
 
 
 def _deliver(call: Call, sender: Sender, recipient: str, message: Callable[[], Mapping[str, object]]) -> None:
     if not attempts.may_send(call, recipient):
-        call.state.app.logger.warning("better-auth: %s: no mail to a recipient who has had enough", call.endpoint)
+        call.state.logger.warning("better-auth: %s: no mail to a recipient who has had enough", call.endpoint)
         return
     content = message()
     try:

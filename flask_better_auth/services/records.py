@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache, partial
 from typing import Any, cast
@@ -68,13 +68,21 @@ def unit(call: Call) -> Iterator[Session]:
                 call.unit = None
     except BaseException:
         call.after_commit.clear()
+        while call.on_rollback:
+            call.guarded(call.on_rollback.pop())
         raise
+    call.on_rollback.clear()
     work, call.after_commit = call.after_commit, []
     if call.joined is None:
         for item in work:
             call.guarded(item)
     elif work:
         _when_committed(call, call.joined, work)
+
+
+def on_rollback(call: Call, work: Callable[[], object]) -> None:
+    """Do ``work`` if the open unit comes to nothing: it undoes what was written where there are no transactions."""
+    call.on_rollback.append(work)
 
 
 def after_commit(call: Call, work: Callable[[], object]) -> None:
@@ -289,22 +297,35 @@ Given = tuple[str, Mapping[str, Any]]
 
 
 @cache
-def _insert(table: str, of: str | None, names: tuple[str, ...]) -> Callable[[AuthState], Any]:
-    """Makes the statement that inserts a row, if there is one in ``of`` whose columns ``names`` are as given."""
+def _insert(table: str, new_id: bool, of: str | None, names: tuple[str, ...]) -> Callable[[AuthState], Any]:
+    """Makes the statement that inserts a row, if there is one in ``of`` whose columns ``names`` are as given.
+
+    With ``new_id`` the database makes the identifier.
+    """
 
     def build(state: AuthState) -> Any:
         spec = state.tables[table]
-        if of is None:
-            return sql_insert(spec.model)
-        columns = state.tables[of].columns
-        chosen = select(*(bindparam(f"new_{name}", type_=c.type) for name, c in spec.columns.items()))
-        still = (columns[name] == bindparam(f"given_{name}") for name in names)
-        return sql_insert(spec.model).from_select(list(spec.columns.values()), chosen.where(*still).with_for_update())
+        statement = sql_insert(spec.model)
+        if of is not None:
+            columns = state.tables[of].columns
+            into = {name: column for name, column in spec.columns.items() if name != "id" or not new_id}
+            chosen = select(*(bindparam(f"new_{name}", type_=column.type) for name, column in into.items()))
+            still = (columns[name] == bindparam(f"given_{name}") for name in names)
+            attributes = [getattr(spec.model, name) for name in into]
+            statement = statement.from_select(attributes, chosen.where(*still).with_for_update())
+        return statement.returning(spec.model.id) if new_id else statement
 
     return build
 
 
-def create(call: Call, table: str, data: Mapping[str, Any], *, given: Given | None = None) -> Record | None:
+def create(
+    call: Call,
+    table: str,
+    data: Mapping[str, Any],
+    *,
+    given: Given | None = None,
+    insert: Callable[[Record], object] | None = None,
+) -> Record | None:
     """Insert a row.
 
     Args:
@@ -313,6 +334,7 @@ def create(call: Call, table: str, data: Mapping[str, Any], *, given: Given | No
         data: columns under their Python names; what is missing gets its default.
         given: what must still hold, for what was read in an earlier unit; the row it speaks of is locked until the
             commit.
+        insert: puts the row elsewhere than into the database.
 
     Returns:
         The row; nothing, if a hook cancelled it.
@@ -325,27 +347,66 @@ def create(call: Call, table: str, data: Mapping[str, Any], *, given: Given | No
     if changed is None:
         return None
     now = clock.now()
-    made = {"id": random_string(), "created_at": now, "updated_at": now, **changed}
+    made = {"created_at": now, "updated_at": now, **changed}
+    if spec.new_id is not None and "id" not in made:
+        made["id"] = spec.new_id()
     values = fields.with_defaults(call, table, made)
     values |= {name: default() for name, default in spec.defaults.items() if name not in values}
     record = Record((name, values.get(name)) for name in spec.columns)
-    session = _unit_of(call)
-    if given is None:
-        session.execute(call.state.once(_insert(table, None, ())), [dict(record)])
-    else:
-        of, held = given
-        values = {f"new_{name}": value for name, value in record.items()}
-        values |= {f"given_{name}": value for name, value in held.items()}
-        # drivers forget the count of an INSERT unless they are asked to keep it; the values are no rows to insert
-        options = {"preserve_rowcount": True, "dml_strategy": "raw"}
-        inserted = session.execute(call.state.once(_insert(table, of, tuple(held))), values, execution_options=options)
-        if inserted.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for an INSERT
+    if insert is not None:
+        if given is not None and not lock(call, given[0], **given[1]):
             raise Outdated
+        if record.id is None:  # the database, which counts, does not see it
+            record["id"] = random_string()
+        insert(record)
+    elif not _inserted(call, table, record, given):
+        raise Outdated
     _after(call, table, "create", record)
     return record
 
 
-def update(call: Call, table: str, row: Record, data: Mapping[str, Any], *given: Any) -> Record | None:
+def _inserted(call: Call, table: str, record: Record, given: Given | None) -> bool:
+    """Whether ``given`` held and the row is there now; it has its identifier then, if the database makes them."""
+    spec, session, new_id = call.state.tables[table], _unit_of(call), record.id is None
+    row = {name: value for name, value in record.items() if name != "id" or not new_id}
+    if given is None:
+        result = session.execute(call.state.once(_insert(table, new_id, None, ())), [spec.native(row)])
+    else:
+        of, held = given
+        values = {f"new_{name}": value for name, value in row.items()}
+        values |= {f"given_{name}": value for name, value in held.items()}
+        # drivers forget the count of an INSERT unless they are asked to keep it; the values are no rows to insert
+        options = {"preserve_rowcount": True, "dml_strategy": "raw"}
+        statement = call.state.once(_insert(table, new_id, of, tuple(held)))
+        result = session.execute(statement, values, execution_options=options)
+    if new_id:
+        made = result.scalar()
+        record["id"] = None if made is None else str(made)
+        return made is not None
+    return given is None or result.rowcount == 1  # type: ignore[attr-defined]  # a cursor result, for an INSERT
+
+
+def next_id(call: Call, table: str, record: Record) -> str:
+    """An identifier that a new row like ``record`` would have got from the database, and none will get."""
+    with suppress(_Undone), unit(call):
+        _inserted(call, table, record, None)
+        raise _Undone
+    identity: str = record.id
+    return identity
+
+
+class _Undone(Exception):
+    """Takes a unit back."""
+
+
+def update(
+    call: Call,
+    table: str,
+    row: Record,
+    data: Mapping[str, Any],
+    *given: Any,
+    write: Callable[[Mapping[str, Any]], bool] | None = None,
+) -> Record | None:
     """Change a row that was read before.
 
     Args:
@@ -354,6 +415,7 @@ def update(call: Call, table: str, row: Record, data: Mapping[str, Any], *given:
         row: the row as it was read.
         data: the columns that change.
         given: conditions beside the identifier: what the decision to write relied on.
+        write: changes the columns elsewhere than in the database, and tells whether the row was there.
 
     Returns:
         The row as it is now; nothing, if it is gone, a condition no longer holds, or a hook cancelled the change.
@@ -362,33 +424,51 @@ def update(call: Call, table: str, row: Record, data: Mapping[str, Any], *given:
     values = _before(call, table, "update", data)
     if values is None:
         return None
+    values = fields.with_updates(call, table, values)
     if "updated_at" in spec.columns:
         values.setdefault("updated_at", clock.now())
-    statement = sql_update(spec.model).where(spec.columns["id"] == row.id, *given).values(values)
-    result = _unit_of(call).execute(statement, execution_options={"synchronize_session": False})
-    if result.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for an UPDATE
+    statement = sql_update(spec.model).where(spec.columns["id"] == row.id, *given).values(spec.native(values))
+    if not (_changes_one(call, statement) if write is None else write(values)):
         return None
     changed = Record({**row, **values})
+    if table == "user":
+        call.state.sessions.user_changed(call, changed)
     after_commit(call, lambda: _refresh(call, spec.model, changed.id, values))
     _after(call, table, "update", changed)
     return changed
 
 
-def lock(call: Call, table: str, row: Record, *given: Any) -> bool:
+def lock(call: Call, table: str, **holding: Any) -> bool:
     """Let nobody else lock or change a row until the unit ends: by a write of nothing, which every database knows.
 
+    Args:
+        call: with an open unit.
+        table: one of our tables.
+        holding: what its columns must hold, the identifier among them.
+
     Returns:
-        Whether the row is there, and the conditions hold.
+        Whether there is such a row.
     """
     spec = call.state.tables[table]
-    unchanged = {"updated_at": spec.columns["updated_at"]}
-    statement = sql_update(spec.model).where(spec.columns["id"] == row.id, *given).values(unchanged)
+    same = (spec.columns[name] == value for name, value in holding.items())
+    return _changes_one(call, sql_update(spec.model).where(*same).values(updated_at=spec.columns["updated_at"]))
+
+
+def _changes_one(call: Call, statement: Any) -> bool:
+    """Whether a statement changed, or deleted, the one row that it speaks of."""
     result = _unit_of(call).execute(statement, execution_options={"synchronize_session": False})
-    return bool(result.rowcount)  # type: ignore[attr-defined]  # a cursor result, for an UPDATE
+    return result.rowcount == 1  # type: ignore[attr-defined, no-any-return]  # a cursor result
 
 
-def delete(call: Call, table: str, row: Record, *given: Any) -> bool:
+def delete(call: Call, table: str, row: Record, *given: Any, erase: Callable[[], bool] | None = None) -> bool:
     """Delete a row that was read before, and what refers to it, which a database may leave behind.
+
+    Args:
+        call: with an open unit.
+        table: one of our tables.
+        row: the row as it was read.
+        given: conditions beside the identifier.
+        erase: deletes it elsewhere than in the database, and tells whether it was there.
 
     Returns:
         Whether this call deleted it: of two at once, one does.
@@ -396,9 +476,10 @@ def delete(call: Call, table: str, row: Record, *given: Any) -> bool:
     spec = call.state.tables[table]
     if _before(call, table, "delete", row) is None:
         return False
+    if table == "user":
+        call.state.sessions.user_gone(call, row)
     statement = sql_delete(spec.model).where(spec.columns["id"] == row.id, *given)
-    result = _unit_of(call).execute(statement, execution_options={"synchronize_session": False})
-    if result.rowcount != 1:  # type: ignore[attr-defined]  # a cursor result, for a DELETE
+    if not (_changes_one(call, statement) if erase is None else erase()):
         return False
     _delete_referring(call, table, [row.id])
     _after(call, table, "delete", row)
@@ -412,9 +493,9 @@ def delete_all(call: Call, table: str, *given: Any) -> list[Record]:
         The rows that this call deleted: of two at once, one gets a row.
     """
     spec, session = call.state.tables[table], _unit_of(call)
-    asks = any(around.before for around in call.state.database_hooks.around(table, "delete"))
     columns = spec.columns.values()
-    if asks or not session.connection(bind_arguments={"mapper": inspect(spec.model)}).dialect.delete_returning:
+    dialect = session.connection(bind_arguments={"mapper": inspect(spec.model)}).dialect
+    if asks_before(call, table, "delete") or not dialect.delete_returning:
         found = map(spec.record, session.execute(select(*columns).where(*given).with_for_update()).all())
         return [row for row in found if delete(call, table, row)]
     statement = sql_delete(spec.model).where(*given).returning(*columns)
@@ -462,6 +543,11 @@ def _before(call: Call, table: str, operation: Operation, data: Mapping[str, Any
             if isinstance(verdict, Mapping):
                 values.update(verdict)
     return values
+
+
+def asks_before(call: Call, table: str, operation: Operation) -> bool:
+    """Whether a hook may cancel an operation, so that each row has to be shown to it."""
+    return any(around.before for around in call.state.database_hooks.around(table, operation))
 
 
 def _after(call: Call, table: str, operation: Operation, record: Record) -> None:

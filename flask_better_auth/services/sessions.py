@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from enum import Enum
 from typing import Any
-
-from sqlalchemy import bindparam, select
 
 from .. import clock, signals
 from ..context import AuthState, Call, Record
+from ..cookie_cache import Copy
 from ..crypto import random_string
 from ..errors import APIError, CoreErrors, TransactionConflict
 from . import records
@@ -31,24 +31,25 @@ def create(call: Call, user: Record, *, remember: bool, given: records.Given | N
         given: what must still hold, see ``records.create``.
 
     Raises:
-        APIError: ``FAILED_TO_CREATE_SESSION`` if a hook cancelled it.
+        APIError: ``FAILED_TO_CREATE_SESSION`` if a hook cancelled it, or the user is gone.
         Outdated: it no longer holds.
     """
     now = clock.now()
-    session = records.create(
-        call,
-        "session",
-        {
-            "user_id": user.id,
-            "token": random_string(),
-            "expires_at": now + (call.config.session.expires_in if remember else BRIEF),
-            "ip_address": call.address,
-            "user_agent": call.request.headers.get("User-Agent", "")[:_LONGEST_AGENT].replace("\0", ""),
-            "created_at": now,
-            "updated_at": now,
-        },
-        given=given,
-    )
+    data = {
+        "user_id": user.id,
+        "token": random_string(),
+        "expires_at": now + (call.config.session.expires_in if remember else BRIEF),
+        "ip_address": call.address,
+        "user_agent": call.request.headers.get("User-Agent", "")[:_LONGEST_AGENT].replace("\0", ""),
+        "created_at": now,
+        "updated_at": now,
+    }
+    try:
+        session = call.state.sessions.create(call, user, data, given)
+    except records.Outdated:
+        if given is not None:
+            raise
+        session = None  # the user is gone
     if session is None:
         raise APIError(CoreErrors.FAILED_TO_CREATE_SESSION)
     call.new_session = session
@@ -61,29 +62,7 @@ def is_remembered(call: Call) -> bool:
     return jar.read(call.request.cookies, jar.dont_remember) != "true"
 
 
-def by_token(state: AuthState, *of_user: Any) -> Any:
-    """The statement that reads the session of ``token``, and ``of_user`` of the user whose it is."""
-    session, user = state.tables["session"], state.tables["user"]
-    return (
-        select(*session.columns.values(), *of_user)
-        .select_from(session.model)
-        .join(user.model, session.columns["user_id"] == user.columns["id"])
-        .where(session.columns["token"] == bindparam("token"))
-    )
-
-
-def _by_token(state: AuthState) -> Any:
-    return by_token(state, *state.tables["user"].columns.values())
-
-
 Finder = Callable[[Call, str], Iterable[tuple[Record, Record]]]
-
-
-def _find(call: Call, token: str) -> Iterator[tuple[Record, Record]]:
-    session, user = call.state.tables["session"], call.state.tables["user"]
-    width = len(session.columns)
-    for row in records.rows(call, call.state.once(_by_token), {"token": token}):
-        yield session.record(row[:width]), user.record(row[width:])
 
 
 def _token(call: Call) -> str | None:
@@ -96,16 +75,37 @@ def _token(call: Call) -> str | None:
     return jar.read(call.request.cookies, jar.session_token)
 
 
-def load(call: Call, *, refresh: bool = True, writing: bool | None = None, find: Finder = _find) -> bool:
+class Purpose(Enum):
+    """What the caller's session is asked for."""
+
+    #: To show it: a copy will do, from the cookie or from a storage (DESIGN, "cookie cache").
+    SHOW = 1
+    #: To let something be done.
+    GUARD = 2
+    #: The same, and the browser gets a new copy, as the reference does it where more depends on it.
+    GUARD_AND_RENEW = 3
+
+
+def load(
+    call: Call,
+    *,
+    purpose: Purpose = Purpose.GUARD,
+    refresh: bool = True,
+    writing: bool | None = None,
+    tidy: bool = False,
+    find: Finder | None = None,
+) -> bool:
     """Find the caller's session by the cookie, and extend it when that is due.
 
     A session that is gone or over is forgotten by the browser; a cookie that we did not sign is ignored.
 
     Args:
         call: gets ``session`` and ``user``.
+        purpose: see ``Purpose``.
         refresh: extend the session if it is due.
         writing: may extend the session, and delete the row of one that is over; by default unless
             ``session.defer_session_refresh`` leaves that to ``POST /get-session``.
+        tidy: tell the browser to forget a copy that does not count, whatever follows.
         find: reads session and user of a token.
 
     Returns:
@@ -113,26 +113,47 @@ def load(call: Call, *, refresh: bool = True, writing: bool | None = None, find:
     """
     if call.session is not None:
         return True
-    if writing is None:
-        writing = not call.config.session.defer_session_refresh
     token = _token(call)
     if not token:
         return False
+    copy, store = call.cached_session(token), call.state.sessions
+    if copy is not None and purpose is Purpose.SHOW and not call.config.session.stateless:
+        call.session, call.user = Record(copy.session), Record(copy.user)
+        return True
+    if tidy and copy is None:
+        call.forget_stale_copy(token)
+    if writing is None:
+        writing = not call.config.session.defer_session_refresh
+    find = find or (store.glance if purpose is Purpose.SHOW else store.find)
     for session, user in list(find(call, token)):
         if session.token != token:
             continue  # some databases compare without regard to case or trailing spaces
         if session.expires_at <= clock.now():
             if writing:
-                with suppress(TransactionConflict):  # whoever comes next deletes it
-                    _end_expired(call, session)
+                with suppress(TransactionConflict), records.unit(call):  # whoever comes next deletes it
+                    store.end_expired(call, session)
             break
         call.session, call.user = session, user
         with suppress(TransactionConflict):  # the application is writing; the next request will extend it
-            if refresh and writing and is_due(call, session) and not _refresh(call, session):
-                break
+            if refresh and writing and is_due(call, session):
+                if not _refresh(call, session):
+                    break
+                return True
+        _renew_copy(call, copy if purpose is not Purpose.GUARD_AND_RENEW else None, refresh=refresh)
         return True
     call.clear_session()
     return False
+
+
+def _renew_copy(call: Call, copy: Copy | None, *, refresh: bool) -> None:
+    """See to it that the browser has a copy of its session that counts, or none."""
+    session, user = call.signed_in
+    if copy is not None and not call.state.cookie_cache.is_due(copy):
+        return
+    if refresh and (is_remembered(call) or call.config.session.stateless):
+        call.cache_session(session, user, remember=is_remembered(call))
+    else:
+        call.forget_stale_copy(session.token)
 
 
 def is_extensible(call: Call, session: Record) -> bool:
@@ -161,53 +182,66 @@ def is_fresh(state: AuthState, session: Record) -> bool:
 
 def _refresh(call: Call, session: Record) -> bool:
     """Extend the session; false if it was ended meanwhile, which nothing brings back (SECURITY S14)."""
-    columns = call.state.tables["session"].columns
     with records.unit(call):
-        extended = records.update(
-            call,
-            "session",
-            session,
-            {"expires_at": clock.now() + call.config.session.expires_in},
-            columns["token"] == session.token,
-        )
+        extended = update(call, session, {"expires_at": clock.now() + call.config.session.expires_in})
     if extended is None:
         return False
     call.set_session(extended, call.signed_in[1], remember=True)
     return True
 
 
-def _end_expired(call: Call, session: Record) -> None:
-    with records.unit(call):
-        # another request may have extended it since it was read
-        columns = call.state.tables["session"].columns
-        records.delete(call, "session", session, columns["expires_at"] == session.expires_at)
+def update(call: Call, session: Record, changes: Mapping[str, Any]) -> Record | None:
+    """Change a session that was read before; nothing, if it was ended meanwhile or a hook cancelled the change.
+
+    Args:
+        call: with an open unit.
+        session: as it was read.
+        changes: the columns that change.
+    """
+    return call.state.sessions.update(call, session, changes)
 
 
 def revoke(call: Call, session: Record) -> None:
     """End a session before its time."""
     with records.unit(call):
-        if records.delete(call, "session", session):
+        if call.state.sessions.end(call, session):
             _tell_revoked(call, session)
 
 
-def revoke_all(call: Call, *given: Any, **values: Any) -> list[Record]:
-    """End every session that fits, by one statement unless hooks have a say.
+def revoke_one(call: Call, *, user_id: str | None = None, **which: str) -> list[Record]:
+    """End the session of a ``token`` or an ``id``.
 
     Args:
         call: the call.
-        given: conditions.
-        values: of columns, for example ``user_id=...``.
+        user_id: whose it must be, for it to be ended.
+        which: ``token=...`` or ``id=...``.
+
+    Returns:
+        What this call ended, if anything.
+    """
+    with records.unit(call):
+        return _told(call, call.state.sessions.end_one(call, user_id=user_id, **which))
+
+
+def revoke_all(call: Call, *, user_id: str, but: str | None = None) -> list[Record]:
+    """End every session of a user, by one statement where they are rows and no hook has a say.
+
+    Args:
+        call: the call.
+        user_id: whose.
+        but: the identifier of one that goes on.
 
     Returns:
         The sessions that this call ended, those that were over by themselves among them.
     """
-    columns = call.state.tables["session"].columns
     with records.unit(call):
-        same = (columns[name] == value for name, value in values.items())
-        ended = records.delete_all(call, "session", *same, *given)
-        for session in ended:
-            _tell_revoked(call, session)
-        return ended
+        return _told(call, call.state.sessions.end_all(call, user_id, but))
+
+
+def _told(call: Call, ended: list[Record]) -> list[Record]:
+    for session in ended:
+        _tell_revoked(call, session)
+    return ended
 
 
 def revoke_own(call: Call) -> None:
@@ -243,9 +277,7 @@ def hold(call: Call) -> None:
     Raises:
         APIError: ``UNAUTHORIZED``, and the browser forgets the session.
     """
-    session, columns = call.signed_in[0], call.state.tables["session"].columns
-    same = (columns["id"] == session.id, columns["token"] == session.token)
-    if not records.rows(call, select(columns["id"]).where(*same).with_for_update(read=True, key_share=True)):
+    if not call.state.sessions.hold(call, call.signed_in[0]):
         call.clear_session()
         raise APIError(CoreErrors.UNAUTHORIZED)
 
@@ -257,16 +289,6 @@ def told(call: Call, session: Record) -> dict[str, Any]:
     return shown
 
 
-def _live_of_user(state: AuthState) -> Any:
-    session = state.tables["session"]
-    return (
-        select(*session.columns.values())
-        .where(session.columns["user_id"] == bindparam("user_id"), session.columns["expires_at"] > bindparam("now"))
-        .order_by(session.columns["created_at"], session.columns["id"])
-    )
-
-
 def list_live(call: Call, user_id: str) -> list[Record]:
     """The sessions of a user that are not over, oldest first."""
-    found = records.rows(call, call.state.once(_live_of_user), {"user_id": user_id, "now": clock.now()})
-    return [call.state.tables["session"].record(row) for row in found]
+    return sorted(call.state.sessions.live_of(call, user_id), key=lambda session: (session.created_at, session.id))

@@ -138,7 +138,7 @@ def delete(call: Call, user: Record, account: Record | None = None) -> None:
     if account is not None:
         accounts.hold(call, account)
     records.delete_all(call, "account", call.state.tables["account"].columns["user_id"] == user.id)
-    records.lock(call, "user", user)
+    records.lock(call, "user", id=user.id)
     if call.user is not None and call.user.id == user.id:
         sessions.revoke_own(call)
     else:
@@ -165,7 +165,19 @@ def _refusal(call: Call, error: IntegrityError) -> Exception:
 
 def synthetic(call: Call, data: Mapping[str, Any]) -> Record:
     """A user that does not exist, in the shape of one that was just created (reference: anti-enumeration)."""
-    now = clock.now()
-    made = {"id": random_string(), "email_verified": False, "created_at": now, "updated_at": now, **data}
+    now, spec = clock.now(), call.state.tables["user"]
+    made = {"email_verified": False, "created_at": now, "updated_at": now, **data}
+    if spec.new_id is not None:
+        made["id"] = spec.new_id()
     made = fields.with_defaults(call, "user", made)
-    return Record((name, made.get(name)) for name in call.state.tables["user"].columns)
+    user = Record((name, made.get(name)) for name in spec.columns)
+    if spec.new_id is None:
+        # counted like that of any new user: the gap, or its absence, would tell (SECURITY E)
+        user["id"] = records.next_id(call, "user", Record({**user, "email": f"{random_string()}@invalid"}))
+    customize = call.config.email_and_password.custom_synthetic_user
+    if customize is not None:
+        added = call.state.additional_fields("user")
+        core = {name: value for name, value in user.items() if name != "id" and name not in added}
+        extra = {name: user[name] for name in added}
+        user.update(customize(core_fields=core, additional_fields=extra, id=user.id))
+    return user

@@ -78,7 +78,7 @@ class DeleteUserResult(WireSchema):
     "/delete-user",
     body=DeleteUserBody,
     returns=DeleteUserResult,
-    guards=[guards.session],
+    guards=[guards.sensitive_session],
     raises=[
         CoreErrors.NOT_FOUND,
         CoreErrors.PASSWORD_TOO_LONG,

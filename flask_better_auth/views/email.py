@@ -163,7 +163,7 @@ class ChangeEmailBody(WireSchema):
     "/change-email",
     body=ChangeEmailBody,
     returns=StatusResult,
-    guards=[guards.session],
+    guards=[guards.sensitive_session],
     raises=[CoreErrors.CHANGE_EMAIL_DISABLED],
 )
 def change_email(call: Call) -> Reply:

@@ -28,10 +28,11 @@ class ChangePasswordResult(WireSchema):
     "/change-password",
     body=ChangePasswordBody,
     returns=ChangePasswordResult,
-    guards=[guards.session],
+    guards=[guards.sensitive_session],
     raises=[
         CoreErrors.PASSWORD_TOO_SHORT,
         CoreErrors.PASSWORD_TOO_LONG,
+        CoreErrors.PASSWORD_COMPROMISED,
         CoreErrors.CREDENTIAL_ACCOUNT_NOT_FOUND,
         CoreErrors.INVALID_PASSWORD,
         CoreErrors.FAILED_TO_CREATE_SESSION,
@@ -61,7 +62,7 @@ def _change(call: Call, account: Record, password_hash: str) -> Record | None:
             return session if changed else None
         # after the change, which lets no sign-in with the old password through any more (SECURITY S12), and in the
         # order of other writes: the new session locks the user, too
-        records.lock(call, "user", user)
+        records.lock(call, "user", id=user.id)
         sessions.revoke_own(call)
         session = sessions.create(call, user, remember=remember)
     call.set_session(session, user, remember=remember)
@@ -76,7 +77,7 @@ class VerifyPasswordBody(WireSchema):
     "/verify-password",
     body=VerifyPasswordBody,
     returns=StatusResult,
-    guards=[guards.session],
+    guards=[guards.sensitive_session],
     raises=[CoreErrors.PASSWORD_TOO_LONG, CoreErrors.INVALID_PASSWORD],
 )
 def verify_password(call: Call) -> Reply:
@@ -95,7 +96,7 @@ class SetPasswordBody(WireSchema):
     new_password = Str(required=True, opaque=True)
 
 
-@routes.server(body=SetPasswordBody, returns=StatusResult, guards=[guards.session])
+@routes.server(body=SetPasswordBody, returns=StatusResult, guards=[guards.sensitive_session])
 def set_password(call: Call) -> Reply:
     """Give the caller, who has none, a password: one who signed up with a provider."""
     user, password = call.signed_in[1], call.body["new_password"]

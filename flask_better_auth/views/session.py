@@ -12,18 +12,18 @@ from ..endpoint import Routes
 from ..errors import APIError, CoreErrors
 from ..services import fields as additional
 from ..services import records, sessions
-from ..wire import Bool, QueryFlag, Row, Str, WireSchema
+from ..wire import Bool, Id, QueryFlag, Row, Str, WireSchema
 from .results import StatusResult
 
 routes = Routes()
 
 
 class OfUser(WireSchema):
-    user_id = Str(required=True)
+    user_id = Id(required=True)
 
 
 class OfSession(WireSchema):
-    session_id = Str(required=True)
+    session_id = Id(required=True)
 
 
 class NoBody(WireSchema):
@@ -55,8 +55,9 @@ def get_session(call: Call) -> Reply:
     deferred, writing = call.config.session.defer_session_refresh, call.request.method == "POST"
     if writing and not deferred:
         raise APIError(CoreErrors.METHOD_NOT_ALLOWED_DEFER_SESSION_REQUIRED)
-    refresh = not call.query.get("disable_refresh")
-    if not sessions.load(call, refresh=refresh, writing=writing or not deferred):
+    refresh, shows = not call.query.get("disable_refresh"), not call.query.get("disable_cookie_cache")
+    purpose = sessions.Purpose.SHOW if shows else sessions.Purpose.GUARD_AND_RENEW
+    if not sessions.load(call, purpose=purpose, refresh=refresh, writing=writing or not deferred, tidy=shows):
         return Reply(None)
     session, user = call.signed_in
     body: dict[str, Any] = {"session": session, "user": user}
@@ -100,8 +101,7 @@ def update_session(call: Call) -> Reply:
     if not changes:
         raise APIError(CoreErrors.BAD_REQUEST, message="No fields to update", without_code=True)
     with records.unit(call):
-        token = call.state.tables["session"].columns["token"]
-        changed = records.update(call, "session", session, changes, token == session.token)
+        changed = sessions.update(call, session, changes)
         sessions.hold(call)
     session = changed or session
     call.set_session(session, user, remember=sessions.is_remembered(call))
@@ -117,7 +117,7 @@ class RevokeSessionBody(WireSchema):
     body=RevokeSessionBody,
     privileged=OfSession,
     returns=StatusResult,
-    guards=[guards.session],
+    guards=[guards.sensitive_session],
     needs_headers=True,
 )
 def revoke_session(call: Call) -> Reply:
@@ -126,10 +126,10 @@ def revoke_session(call: Call) -> Reply:
     Whether there was such a session is not told (SECURITY G11).
     """
     if call.privileged:
-        sessions.revoke_all(call, id=call.privileged["session_id"])
+        sessions.revoke_one(call, id=call.privileged["session_id"])
         return Reply({"status": True})
     own, user = call.signed_in
-    ended = sessions.revoke_all(call, token=call.body["token"], user_id=user.id)
+    ended = sessions.revoke_one(call, token=call.body["token"], user_id=user.id)
     if own.id in (session.id for session in ended):
         call.clear_session()
     return Reply({"status": True})
@@ -140,7 +140,7 @@ def revoke_session(call: Call) -> Reply:
     body=NoBody,
     privileged=OfUser,
     returns=StatusResult,
-    guards=[guards.session],
+    guards=[guards.sensitive_session],
     needs_headers=True,
 )
 def revoke_sessions(call: Call) -> Reply:
@@ -151,11 +151,13 @@ def revoke_sessions(call: Call) -> Reply:
     return Reply({"status": True})
 
 
-@routes.post("/revoke-other-sessions", body=NoBody, returns=StatusResult, guards=[guards.session], needs_headers=True)
+@routes.post(
+    "/revoke-other-sessions", body=NoBody, returns=StatusResult, guards=[guards.sensitive_session], needs_headers=True
+)
 def revoke_other_sessions(call: Call) -> Reply:
     """End all of the caller's sessions but this one."""
     own, user = call.signed_in
-    sessions.revoke_all(call, call.state.tables["session"].columns["id"] != own.id, user_id=user.id)
+    sessions.revoke_all(call, user_id=user.id, but=own.id)
     return Reply({"status": True})
 
 

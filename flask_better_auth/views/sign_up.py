@@ -44,6 +44,7 @@ class SignUpEmailResult(WireSchema):
         CoreErrors.INVALID_EMAIL,
         CoreErrors.PASSWORD_TOO_SHORT,
         CoreErrors.PASSWORD_TOO_LONG,
+        CoreErrors.PASSWORD_COMPROMISED,
         CoreErrors.FIELD_NOT_ALLOWED,
         CoreErrors.MISSING_FIELD,
         CoreErrors.FAILED_TO_CREATE_USER,

@@ -7,6 +7,8 @@ from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
+from flask import render_template
+
 from ..context import Call, Reply
 from ..endpoint import Routes
 from ..wire import Bool, Str, WireSchema
@@ -45,7 +47,10 @@ def error(call: Call) -> Reply:
     code = call.query.get("error", "")
     code = code if _CODE.fullmatch(code) else "UNKNOWN"
     description = call.query.get("error_description", "")[:1000]
-    configured = call.config.on_api_error.error_url
+    configured, template = call.config.on_api_error.error_url, call.config.on_api_error.error_template
+    if template and not configured:
+        page = render_template(template, error=code, error_description=description)
+        return Reply(html=page, headers={"Content-Security-Policy": _OF_TEMPLATE})
     if configured or not (call.state.app.debug or call.state.app.testing):
         query = {"error": code, **({"error_description": description} if description else {})}
         target = configured or "/"
@@ -53,6 +58,11 @@ def error(call: Call) -> Reply:
     return Reply(html=_PAGE.format(code=escape(code), description=escape(description)))
 
 
+#: Of a page of the application: its own styles and pictures, and nothing else's.
+_OF_TEMPLATE = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+)
 _PAGE = """<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><title>Error</title></head>

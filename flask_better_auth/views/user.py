@@ -12,7 +12,7 @@ from ..endpoint import Routes
 from ..errors import APIError, CoreErrors
 from ..services import fields as additional
 from ..services import records, sessions, users
-from ..wire import Bool, Email, Str, WireSchema
+from ..wire import Bool, Email, Id, Str, WireSchema
 from .results import StatusResult
 
 routes = Routes()
@@ -27,7 +27,7 @@ class UpdateUserBody(WireSchema):
 
 
 class ChangesOfUser(WireSchema):
-    user_id = Str(required=True)
+    user_id = Id(required=True)
     data = fields.Dict(required=True)
 
 

@@ -26,7 +26,7 @@ from .site import PASSWORD, Site, backend, sender, sign_up
 OPTIONS: dict[str, Any] = {
     "email_and_password": {"send_reset_password": lambda **_: None},
     "email_verification": {"send_verification_email": lambda **_: None},
-    "user": {"change_email": {"enabled": True}},
+    "user": {"change_email": {"enabled": True}, "delete_user": {"enabled": True}},
     "session": {"additional_fields": {"theme": {"type": "string", "required": False}}},
 }
 Body = Callable[[str], Mapping[str, Any]]
@@ -55,11 +55,24 @@ def newest(site: Site) -> Any:
     return site.db.session.scalars(site.db.select(user).order_by(user.created_at.desc(), user.email)).first()
 
 
-def mail_link(site: Site) -> None:
-    """Store what a link to set a new password holds."""
+def mail_link(site: Site, identifier: str = "reset-password:link") -> None:
+    """Store what a link to set a new password holds, or another one."""
     with site.app.app_context():
         soon = clock.now() + timedelta(hours=1)
-        row = site.auth.Verification(identifier="reset-password:link", value=newest(site).id, expires_at=soon)
+        row = site.auth.Verification(identifier=identifier, value=newest(site).id, expires_at=soon)
+        site.db.session.add(row)
+        site.db.session.commit()
+
+
+def deletion_link(site: Site) -> None:
+    """Store what a link to delete oneself holds."""
+    mail_link(site, "delete-account-link")
+
+
+def provider(site: Site) -> None:
+    """Give a user a second way of signing in."""
+    with site.app.app_context():
+        row = site.auth.Account(id="linked", account_id="1", provider_id="github", user_id=newest(site).id)
         site.db.session.add(row)
         site.db.session.commit()
 
@@ -111,6 +124,10 @@ CASES: dict[str, Case] = {
     "send_verification_email": Case(1, lambda email: {"email": email}),
     "verify_email": Case(3, query=proof),
     "change_email": Case(2, lambda email: {"new_email": f"newer-{email}"}),
+    "list_user_accounts": Case(2),
+    "unlink_account": Case(6, lambda email: {"account_id": "linked"}, prepare=provider),
+    "delete_user": Case(11, lambda email: {"password": PASSWORD}),
+    "delete_user_callback": Case(11, query="token=link", prepare=deletion_link),
     "change_password": Case(5, lambda email: {"current_password": PASSWORD, "new_password": f"new {PASSWORD}"}),
     "set_password": Case(7, lambda email: {"new_password": PASSWORD}, prepare=forget_passwords),
     "cleanup": Case(2),

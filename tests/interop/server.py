@@ -28,6 +28,8 @@ from sqlalchemy import delete, func, inspect, select, update
 from flask_better_auth import BetterAuth
 from flask_better_auth.plugins import Bearer, Username
 from flask_better_auth.ratelimit import RateLimits
+from flask_better_auth.services import session_stores
+from flask_better_auth.storage import Guarded, MemoryStorage
 from flask_better_auth.wire import python_name, wire_name
 
 HERE = Path(__file__).resolve().parent
@@ -110,6 +112,8 @@ def options_of(profile: dict[str, Any], outbox: list[dict[str, Any]], base: str)
             return [convert(item) for item in value]
         if isinstance(value, str) and value.startswith("$send:"):
             return sender(value.removeprefix("$send:"))
+        if value == "$storage":
+            return MemoryStorage()
         return value.replace("${base}", base) if isinstance(value, str) else value
 
     options: dict[str, Any] = convert(profile)
@@ -176,6 +180,9 @@ def main() -> None:
     @app.post("/__reset")
     def reset() -> Any:
         outbox.clear()
+        if state.storage is not None:
+            state.storage = Guarded(MemoryStorage(), app.logger.warning)
+            state.sessions = session_stores.build(state)
         state.limits = RateLimits(state)
         for model in reversed(tables.values()):
             db.session.execute(delete(model))

@@ -6,6 +6,7 @@ By hand, against any server: ``AUTH_URL=http://127.0.0.1:5000 node --test core.t
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -93,10 +94,31 @@ SCRIPTS: dict[str, Callable[[], list[Plugin]]] = {
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_the_official_client_in_node(serve: Serve, script: str) -> None:
+    play(script, AUTH_URL=serve(plugins=SCRIPTS[script]()))
+
+
+def test_the_official_client_follows_links_in_mails(serve: Serve, tmp_path: Path) -> None:
+    outbox = tmp_path / "outbox"
+    outbox.touch()
+
+    def send(user: dict[str, Any], url: str, token: str) -> None:
+        with outbox.open("a") as file:
+            file.write(json.dumps({"to": user["email"], "url": url}) + "\n")
+
+    origin = serve(
+        email_and_password={"send_reset_password": send},
+        email_verification={"send_verification_email": send},
+        user={"change_email": {"enabled": True}},
+    )
+    play("email", AUTH_URL=origin, OUTBOX=str(outbox))
+
+
+def play(script: str, **environment: str) -> None:
+    """Run a script of the client; every test in it must pass."""
     path = CLIENT / f"{script}.test.mjs"
     result = subprocess.run(
         [command("node"), "--test", "--test-reporter=tap", str(path)],
-        env={"PATH": os.environ["PATH"], "AUTH_URL": serve(plugins=SCRIPTS[script]())},
+        env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
         text=True,
         timeout=STUCK,

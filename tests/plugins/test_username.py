@@ -768,3 +768,24 @@ def test_d6_an_account_has_one_budget_under_both_of_its_names(named: Callable[..
     tried += [sign_in(site, "ada_l", "wrong password").status_code for _ in range(2)]
     assert tried == [401, 401, 401, 429]
     assert site.browser().post("/sign-in/email", {**wrong, "password": PASSWORD}).status_code == 429
+
+
+def test_e9_only_the_right_password_tells_that_the_address_is_not_verified(make_auth: Callable[..., Site]) -> None:
+    sent: list[dict[str, Any]] = []
+    site = make_auth(
+        plugins=[Username()],
+        email_and_password={"require_email_verification": True},
+        email_verification={"send_verification_email": lambda **message: sent.append(message), "send_on_sign_in": True},
+    )
+    site.sign_up("ada", username="ada")
+    sent.clear()
+    wrong, right = (
+        site.browser().post("/sign-in/username", {"username": "ada", "password": word}) for word in ("wrong", PASSWORD)
+    )
+    assert (wrong.status_code, wrong.json["code"]) == (401, "INVALID_USERNAME_OR_PASSWORD")
+    assert (right.status_code, right.json["code"]) == (403, "EMAIL_NOT_VERIFIED")
+    assert site.rows("session") == []
+    (message,) = sent
+    site.browser().get("/verify-email", query_string={"token": message["token"]})
+    answer = site.browser().post("/sign-in/username", {"username": "ada", "password": PASSWORD})
+    assert answer.status_code == 200

@@ -56,7 +56,7 @@ def site(server_url: str | None, tmp_path_factory: pytest.TempPathFactory) -> It
     columns = {"age": {"type": "number", "required": False}, "tags": {"type": "string[]", "required": False}}
     options = {
         "plugins": [Bearer(), Username()],
-        "user": {"additional_fields": columns},
+        "user": {"additional_fields": columns, "delete_user": {"enabled": True}},
         "session": {"additional_fields": {"note": {"type": "string", "required": False}}},
         "email_and_password": {"send_reset_password": lambda **message: None},
     }
@@ -235,9 +235,10 @@ def test_t3_bodies_carry_what_clients_may_set_under_wire_names(site: Site) -> No
     fields = paths["/update-user"]["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]
     assert set(fields) == {"name", "image", "age", "tags", "username", "displayUsername"}
     assert fields["age"] == {"type": ["integer", "null"]}
-    assert paths["/change-password"]["post"]["responses"]["400"]["description"].split(", ")[1:4] == [
+    assert paths["/change-password"]["post"]["responses"]["400"]["description"].split(", ")[1:5] == [
         "PASSWORD_TOO_SHORT",
         "PASSWORD_TOO_LONG",
+        "PASSWORD_COMPROMISED",
         "CREDENTIAL_ACCOUNT_NOT_FOUND",
     ]
 

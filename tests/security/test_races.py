@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from itertools import cycle, islice
 from typing import Any, TypeVar
 
 import pytest
-from conftest import FAST, PASSWORD, STUCK, Site, at_once
+from conftest import FAST, PASSWORD, STUCK, Site, at_once, email_token
 from flask import Response
-from sqlalchemy import delete, update
+from sqlalchemy import delete, insert, update
 
+from flask_better_auth import clock
 from flask_better_auth.passwords import Passwords
 from flask_better_auth.services import accounts, records, sessions, users, verifications
 
@@ -331,6 +333,138 @@ def test_s12_of_many_changes_of_a_password_one_wins(
         body = {"email": "ada@example.com", "password": f"password number {winner}"}
         assert arena.browser().post("/sign-in/email", body).status_code == 200
         assert len(arena.rows("session")) == (2 if revoking else threads + 1)
+        clear(arena)
+
+
+# ---------------------------------------------------------------- S2, S12, S13: links in mails
+
+LINK = "the-secret-of-a-link"
+
+
+def store_link(site: Site) -> str:
+    """Store what a link to set a new password holds, for the user who is there."""
+    (user,) = site.rows("user")
+    with site.app.app_context(), site.db.engine.begin() as connection:
+        connection.execute(delete(site.auth.Verification))
+        row = {"identifier": f"reset-password:{LINK}", "value": user.id, "expires_at": clock.now() + timedelta(hours=1)}
+        connection.execute(insert(site.auth.Verification).values(id="link", **row))
+    return str(user.id)
+
+
+def reset(site: Site, password: str) -> Response:
+    return site.browser().post("/reset-password", {"token": LINK, "newPassword": password})
+
+
+@pytest.mark.parametrize("account", ["with a password", "without one"])
+@pytest.mark.parametrize("meeting", ["at the start", "past the look-up"])
+def test_s2_one_of_many_uses_of_a_reset_link_counts(
+    arena: Site, plan: tuple[int, int], meeting: str, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, threads = plan
+    for _ in range(rounds):
+        arena.sign_up("ada")
+        if account == "without one":
+            with arena.app.app_context(), arena.db.engine.begin() as connection:
+                connection.execute(delete(arena.auth.Account))
+        store_link(arena)
+        with monkeypatch.context() as patch:
+            if meeting != "at the start":
+                meet_first(patch, Passwords, "hash", threads)
+            answers = at_once(threads, lambda i: reset(arena, f"password number {i}"))
+        statuses = [answer.status_code for answer in answers]
+        assert Counter(statuses) == {200: 1, 400: threads - 1}
+        assert {a.json["code"] for a in answers if a.status_code == 400} == {"INVALID_TOKEN"}
+        assert [len(arena.rows(table)) for table in ("account", "verification")] == [1, 0]
+        body = {"email": "ada@example.com", "password": f"password number {statuses.index(200)}"}
+        assert arena.browser().post("/sign-in/email", body).status_code == 200
+        clear(arena)
+
+
+@pytest.mark.parametrize("meeting", ["at the start", "past the check of the password"])
+def test_s13_no_session_that_is_older_than_a_reset_is_left(
+    make_arena: Callable[..., Site], plan: tuple[int, int], meeting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arena = make_arena(email_and_password={"revoke_sessions_on_password_reset": True})
+    rounds, threads = plan
+    ada = arena.sign_up("ada")
+    passwords = cycle(["another good password", PASSWORD])
+    current, tried = PASSWORD, Counter[int]()
+    for _ in range(rounds):
+        new = next(passwords)
+        store_link(arena)
+
+        def act(number: int, old: str = current, new: str = new) -> Response:
+            if number == 0:
+                return reset(arena, new)
+            if number == 1:
+                return ada.get("/get-session")  # due to be extended
+            return arena.browser().post("/sign-in/email", {"email": "ada@example.com", "password": old})
+
+        with monkeypatch.context() as patch:
+            if meeting != "at the start":
+                meet_in_pairs(patch, threads)
+            changed, _, *signed_in = at_once(threads, act)
+        assert changed.status_code == 200, changed.data
+        tried.update(answer.status_code for answer in signed_in)
+        assert arena.rows("session") == []
+        current = new
+        ada.post("/sign-in/email", {"email": "ada@example.com", "password": current})
+    assert set(tried) <= {200, 401}
+    if meeting != "at the start":
+        assert tried[401]  # some sign-in had verified the old password and came too late
+
+
+def meet_in_pairs(patch: pytest.MonkeyPatch, threads: int) -> None:
+    """Let no sign-in go on behind its check, and no reset behind its hash, before all of them are there."""
+    barrier, seen = threading.Barrier(threads - 1), threading.local()
+    for name in ("verify", "hash"):
+        original = getattr(Passwords, name)
+
+        def met(*args: Any, original: Any = original) -> Any:
+            result = original(*args)
+            if not getattr(seen, "before", False):
+                seen.before = True
+                barrier.wait(STUCK)
+            return result
+
+        patch.setattr(Passwords, name, met)
+
+
+def test_h7_of_many_links_to_change_an_address_one_counts(
+    arena: Site, plan: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, threads = plan
+    for _ in range(rounds):
+        arena.sign_up("ada")
+        (user,) = arena.rows("user")
+        change = {"request_type": "change-email-verification"}
+        tokens = [
+            email_token(arena, user.id, user.email, update_to=f"new{i}@example.com", **change) for i in range(threads)
+        ]
+        with monkeypatch.context() as patch:
+            meet_after(patch, users, "find_by_id", threads)  # all of them had found the old address
+            answers = at_once(
+                threads,
+                lambda i, tokens=tokens: arena.browser().get("/verify-email", query_string={"token": tokens[i]}),
+            )
+        statuses = [answer.status_code for answer in answers]
+        assert Counter(statuses) == {200: 1, 401: threads - 1}
+        assert [user.email for user in arena.rows("user")] == [f"new{statuses.index(200)}@example.com"]
+        clear(arena)
+
+
+def test_h7_of_many_users_who_prove_one_address_one_gets_it(arena: Site, plan: tuple[int, int]) -> None:
+    rounds, threads = plan
+    change = {"update_to": "new@example.com", "request_type": "change-email-verification"}
+    for _ in range(max(1, rounds // 4)):
+        for number in range(threads):
+            arena.sign_up(f"racer{number}")
+        tokens = [email_token(arena, user.id, user.email, **change) for user in arena.rows("user")]
+        answers = at_once(
+            threads, lambda i, tokens=tokens: arena.browser().get("/verify-email", query_string={"token": tokens[i]})
+        )
+        assert Counter(answer.status_code for answer in answers) == {200: 1, 401: threads - 1}
+        assert [user.email for user in arena.rows("user")].count("new@example.com") == 1
         clear(arena)
 
 
