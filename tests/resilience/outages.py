@@ -31,8 +31,9 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self._log = folder, folder / "log"
-        found = shutil.which("initdb") or str(_PROGRAMS[-1] / "initdb")
-        self._programs = Path(found).parent
+        on_path = shutil.which("initdb")
+        assert on_path or _PROGRAMS, "the programs of the PostgreSQL server must be installed: initdb and postgres"
+        self._programs = Path(on_path).parent if on_path else _PROGRAMS[-1]
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port: int = listener.getsockname()[1]
         if os.geteuid() == 0:
