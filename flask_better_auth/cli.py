@@ -12,6 +12,7 @@ from flask import current_app
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy import or_, select
 
+from . import checks
 from .api import API, APIError
 from .context import AuthState
 from .errors import ConfigError
@@ -114,6 +115,37 @@ def cleanup() -> None:
     """Delete expired sessions and verifications. Safe at any time; once a day is often enough."""
     for table, count in _api().cleanup().items():
         click.echo(f"{table}: {count}")
+
+
+def _report(findings: Sequence[checks.Finding]) -> None:
+    """Print what was found, and the statements that mend it; one error is a failure."""
+    levels = ("error", "warning", "note")
+    ordered = sorted(findings, key=lambda finding: levels.index(finding.level))
+    _table([(finding.level, finding.where, finding.text) for finding in ordered])
+    for finding in ordered:
+        for number, statement in enumerate(finding.statements):
+            click.echo(f"\n-- {finding.where}" if not number else "", nl=not number)
+            click.echo(f"{statement};")
+    if any(finding.level == "error" for finding in findings):
+        raise click.ClickException("it does not fit")
+    click.echo("it fits")
+
+
+@cli.command("adopt")
+@click.option("--check", is_flag=True, required=True, help="Only look. The statements it prints are yours to run.")
+@click.option("--cookie", help="A session cookie that the other server set, to compare the secrets.")
+@with_appcontext
+def adopt(check: bool, cookie: str | None) -> None:
+    """Tell how the application fits a database that a TypeScript server made."""
+    _report(checks.adoption(_state(), cookie))
+
+
+@cli.command("check")
+@with_appcontext
+def check() -> None:
+    """Tell how the tables fit the models, and what of the settings is wrong for a deployment."""
+    state = _state()
+    _report([*checks.settings(state), *checks.schema(state)])
 
 
 @cli.command("routes")

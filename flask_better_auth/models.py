@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     DateTime,
+    Enum,
     FetchedValue,
     ForeignKey,
     Integer,
@@ -24,16 +25,17 @@ from sqlalchemy import (
     inspect,
     type_coerce,
 )
-from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Mapped, backref, declared_attr, mapped_column, relationship
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from . import clock
 from .config import LONGEST_KEY, AdditionalField, AdditionalFields, AuthConfig
 from .crypto import random_string
 from .errors import ConfigError
-from .wire import wire_name
+from .wire import iso, wire_name
 
 _MODELS = "better_auth_models"
 _NAMING = "better_auth_naming"
@@ -89,6 +91,38 @@ class UtcDateTime(_Forgiving):
         return value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
 
 
+class _DateText(UserDefinedType[str]):
+    """What the reference declares for a time on SQLite, where every column holds any text."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **options: Any) -> str:
+        return "DATE"
+
+
+class SharedDateTime(UtcDateTime):
+    """``UtcDateTime`` in a table that a TypeScript server shares. On SQLite it is a text of its form, in UTC and with a
+    ``Z``: JavaScript takes one without a zone for local time, and SQL compares texts. SQLAlchemy's own form is read."""
+
+    __module__ = "sqlalchemy.types"
+    cache_ok = True
+
+    def __repr__(self) -> str:
+        return f"{super().__repr__()}.with_variant(sa.Date(), 'sqlite')"
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return _DateText() if dialect.name == "sqlite" else super().load_dialect_impl(dialect)
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        bound = super().process_bind_param(value, dialect)
+        return iso(bound.replace(tzinfo=timezone.utc)) if bound and dialect.name == "sqlite" else bound
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if dialect.name == "sqlite" and value is not None:
+            value = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
+        return super().process_result_value(value, dialect)
+
+
 class _Json(_Forgiving):
     """A JSON value; ``None`` is NULL."""
 
@@ -102,6 +136,33 @@ class _Json(_Forgiving):
 
     def coerce_compared_value(self, op: Any, value: Any) -> Any:
         return self.impl_instance.coerce_compared_value(op, value)
+
+
+class _JsonText(sqlite.JSON):
+    """What the reference declares for JSON on SQLite."""
+
+
+@compiles(_JsonText)
+def _declare_json_text(type_: _JsonText, compiler: Any, **options: Any) -> str:
+    return "TEXT"
+
+
+class _SharedJson(_Json):
+    """``_Json`` as the reference declares it."""
+
+    __module__ = "sqlalchemy.types"
+    cache_ok = True
+
+    def __repr__(self) -> str:
+        binary = "sa.dialects.postgresql.JSONB(none_as_null=True)"
+        return f"{super().__repr__()}.with_variant({binary}, 'postgresql').with_variant(sa.Text(), 'sqlite')"
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name == "sqlite":
+            return _JsonText(none_as_null=True)
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(postgresql.JSONB(none_as_null=True))
+        return super().load_dialect_impl(dialect)
 
 
 #: Compared byte by byte: MariaDB's default collation would find ``token`` for ``Token``, and ``a@x`` for ``ä@x``.
@@ -159,6 +220,9 @@ def _integer(value: Any) -> int | None:
     return int(text) if len(text) < 20 and text.isascii() and text.isdigit() and str(int(text)) == text else None
 
 
+_SHARED_KEY = Text().with_variant(
+    mysql.VARCHAR(LONGEST_KEY, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb"
+)
 _TYPES: dict[str, TypeEngine[Any]] = {
     "string": TEXT,
     "number": Integer(),
@@ -170,9 +234,29 @@ _TYPES: dict[str, TypeEngine[Any]] = {
 }
 
 
+def _is_shared(metadata: MetaData) -> bool:
+    """Whether the tables are as a TypeScript server makes them, and it may use them too."""
+    return metadata.info.get(_NAMING) == "camelCase"
+
+
+def kind_of(type_: TypeEngine[Any]) -> str | None:
+    """What a column of a type holds, in a word; nothing, for one that is none of ours."""
+    kinds = {"time": UtcDateTime, "JSON": _Json, "boolean": Boolean, "number": Integer, "text": String}
+    return None if isinstance(type_, Enum) else next((k for k, cls in kinds.items() if isinstance(type_, cls)), None)
+
+
 def column_name(metadata: MetaData, attribute: str) -> str:
     """How the column of a Python attribute is called under the naming of ``metadata``."""
-    return wire_name(attribute) if metadata.info.get(_NAMING) == "camelCase" else attribute
+    return wire_name(attribute) if _is_shared(metadata) else attribute
+
+
+def _shared(type_: TypeEngine[Any]) -> TypeEngine[Any]:
+    """The type as the reference makes it of the same field."""
+    if isinstance(type_, _Json):
+        return _SharedJson()
+    if isinstance(type_, UtcDateTime):
+        return SharedDateTime()
+    return _SHARED_KEY if type_ is KEY else type_
 
 
 def _column(
@@ -192,6 +276,8 @@ def _column(
             raise ConfigError(f"{cls.__name__}.{name} refers to {references!r}, which is no table mapped before it")
         identity = _identity(models[references])
         type_, foreign = identity.type, [ForeignKey(identity, ondelete="CASCADE")]
+    elif _is_shared(cls.metadata):
+        type_ = _shared(type_)
     return mapped_column(
         column or column_name(cls.metadata, name),
         type_,
@@ -451,6 +537,7 @@ def build_models(
         if table not in models:
             models[table] = _map(base, config, table, mixins[table])
             _relate(models, table)
+            _name_indexes(models[table])
         elif not issubclass(models[table], mixins[table]):
             raise ConfigError(f"another BetterAuth has mapped the table {table!r} from another mixin")
     for table, columns in (additional or {}).items():
@@ -547,6 +634,16 @@ def add_columns(model: type[Any], additional: AdditionalFields) -> None:
         # not by setattr, which maps nothing where the base class is a DeclarativeBaseNoMeta
         model.__table__.append_column(added)
         inspect(model).add_property(name, added)
+    _name_indexes(model)
+
+
+def _name_indexes(model: type[Any]) -> None:
+    """Call the indexes of a shared table as the reference does, or Alembic would make them anew."""
+    table = model.__table__
+    for index in table.indexes if _is_shared(table.metadata) else ():
+        (first, *more) = index.columns
+        if not (index.unique or more) and _RETURNED in first.info:
+            index.name = f"{table.name}_{first.name}_idx"
 
 
 def _type(name: str, spec: AdditionalField) -> TypeEngine[Any]:

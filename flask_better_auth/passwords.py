@@ -34,6 +34,8 @@ def _normalised(password: str) -> bytes:
 class _Others:
     """The forms of other libraries, which hash what was typed as it is; ``verify`` is ``None`` for the illegible."""
 
+    name = "other libraries hash them"
+
     def __init__(self, flask_security_salt: str) -> None:
         self._salt = flask_security_salt
 
@@ -51,6 +53,8 @@ class _Others:
 
 class _Argon2:
     """The standard form of argon2; ``verify`` answers ``None`` for what it cannot read."""
+
+    name = "argon2"
 
     def __init__(self, hasher: PasswordHasher, others: _Others) -> None:
         self.hasher, self._others = hasher, others
@@ -78,6 +82,8 @@ class _Argon2:
 class _Scrypt:
     """The reference's own form: 32 hex digits of salt, a colon, 128 hex digits of key."""
 
+    name = "scrypt"
+
     def hash(self, password: str) -> str:
         salt = secrets.token_hex(16)
         return f"{salt}:{self._key(salt, password).hex()}"
@@ -102,6 +108,8 @@ class _Scrypt:
 
 class _Custom:
     """Functions of the application, which know their own forms, all of them."""
+
+    name = "the application's functions hash them"
 
     def __init__(self, hash: Callable[[str], str], verify: Callable[[str, str], object]) -> None:
         self.hash, self._verify = hash, verify
@@ -207,6 +215,10 @@ class Passwords:
     def is_current(self, stored: str) -> bool:
         """Whether ``stored`` is in the form and of the strength that ``hash`` makes now."""
         return self._writer.is_current(stored)
+
+    def form(self, stored: str) -> str | None:
+        """What the form of ``stored`` is called; nothing, if nobody here can read it."""
+        return next((reader.name for reader in self._readers if reader.reads(stored)), None)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:

@@ -6,19 +6,22 @@ import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.cookies import SimpleCookie
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 import redis
 from argon2 import PasswordHasher
 from argon2.profiles import CHEAPEST
+from click.testing import Result
 from flask import Flask, Response, request
+from flask.cli import FlaskGroup
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import event
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.pool import Pool
 
@@ -82,6 +85,24 @@ def server_url() -> str | None:
 def database_url(server_url: str | None, tmp_path: Any) -> str:
     """An address of the database under test, empty of our tables."""
     return server_url or f"sqlite:///{tmp_path}/test.db"
+
+
+@pytest.fixture
+def own_database(server_url: str | None, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """An address of an empty database that no other file of tests uses: what these leave would be in the way."""
+    name = request.path.stem
+    if server_url is None:
+        yield f"sqlite:///{tmp_path}/{name}.db"
+        return
+    own = make_url(server_url)
+    own = own.set(database=f"{own.database}_{name}")
+    engine = create_engine(server_url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE IF EXISTS {own.database}"))
+        connection.execute(text(f"CREATE DATABASE {own.database}"))
+        yield own.render_as_string(hide_password=False)
+        connection.execute(text(f"DROP DATABASE {own.database}"))
+    engine.dispose()
 
 
 @pytest.fixture
@@ -183,14 +204,18 @@ class Browser:
         answer = client.open(
             url, method=method, headers={k: v for k, v in sent.items() if v is not None}, buffered=True, **options
         )
-        for line in answer.headers.getlist("Set-Cookie"):
+        self.keep(answer.headers.getlist("Set-Cookie"))
+        answer.close()
+        return answer
+
+    def keep(self, lines: Iterable[str]) -> None:
+        """Heed the ``Set-Cookie`` lines of an answer."""
+        for line in lines:
             for name, morsel in SimpleCookie(line).items():
                 if morsel["max-age"] == "0":
                     self.cookies.pop(name, None)
                 else:
                     self.cookies[name] = line.partition(";")[0].partition("=")[2]
-        answer.close()
-        return answer
 
     def get(self, path: str, **options: Any) -> Response:
         """Send a GET."""
@@ -225,13 +250,13 @@ def make_auth(database_url: str) -> Iterator[Callable[..., Site]]:
         tear_down(site)
 
 
-def build_site(
+def open_site(
     database_url: str,
     settings: dict[str, Any] | None = None,
     engine_options: dict[str, Any] | None = None,
     options: dict[str, Any] | None = None,
 ) -> Site:
-    """An application with tables made anew; ``tear_down`` takes it apart."""
+    """An application on the database as it is."""
     app = Flask("host")
     app.testing = True
     app.config.update(
@@ -249,9 +274,21 @@ def build_site(
         for engine in db.engines.values():
             if engine.dialect.name == "sqlite":  # thousands of commits need not survive a power cut
                 event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous = OFF"))
-        db.drop_all()
-        db.create_all()
     return Site(app, auth, db)
+
+
+def build_site(
+    database_url: str,
+    settings: dict[str, Any] | None = None,
+    engine_options: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
+) -> Site:
+    """An application with tables made anew; ``tear_down`` takes it apart."""
+    site = open_site(database_url, settings, engine_options, options)
+    with site.app.app_context():
+        site.db.drop_all()
+        site.db.create_all()
+    return site
 
 
 def tear_down(site: Site) -> None:
@@ -267,6 +304,13 @@ def tear_down(site: Site) -> None:
 def site(make_auth: Callable[..., Site]) -> Site:
     """An application with default options."""
     return make_auth()
+
+
+def command(app: Flask, *arguments: str, **options: Any) -> Result:
+    """Run ``flask better-auth ...`` as the ``flask`` command does, which knows the command by its entry point alone."""
+    flask = FlaskGroup(create_app=lambda: app, load_dotenv=False, set_debug_flag=False)
+    assert "better-auth" not in flask.commands
+    return app.test_cli_runner().invoke(flask, ["better-auth", *arguments], **options)
 
 
 def email_token(site: Site, user_id: str, email: str, **claims: Any) -> str:

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from click.testing import Result
-from conftest import PASSWORD, Browser, Site
+from conftest import PASSWORD, Browser, Site, command
 from flask import Flask
 from flask.cli import FlaskGroup
 
 from flask_better_auth import BetterAuth, clock
 
 Run = Callable[..., Result]
-
-
-def command(app: Flask, *arguments: str, **options: Any) -> Result:
-    """Run ``flask better-auth ...`` as the ``flask`` command does, which knows the command by its entry point alone."""
-    flask = FlaskGroup(create_app=lambda: app, load_dotenv=False, set_debug_flag=False)
-    assert "better-auth" not in flask.commands
-    return app.test_cli_runner().invoke(flask, ["better-auth", *arguments], **options)
 
 
 @pytest.fixture

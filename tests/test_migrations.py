@@ -18,8 +18,7 @@ from conftest import FAST, ORIGIN, PASSWORD, SECRET, Site
 from flask import Flask
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import Boolean, MetaData, Uuid, create_engine, inspect, text
-from sqlalchemy.engine import make_url
+from sqlalchemy import Boolean, MetaData, Uuid, inspect
 from sqlalchemy.orm import Mapped, mapped_column
 
 from flask_better_auth import AdditionalField, BetterAuth, UserMixin
@@ -76,23 +75,6 @@ class Badges(Plugin):
     }
 
 
-@pytest.fixture
-def address(server_url: str | None, tmp_path: Path) -> Iterator[str]:
-    """An empty database of its own: what other tests leave would be in the way of a comparison."""
-    if server_url is None:
-        yield f"sqlite:///{tmp_path}/migrated.db"
-        return
-    own = make_url(server_url)
-    own = own.set(database=f"{own.database}_migrations")
-    engine = create_engine(server_url, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(text(f"DROP DATABASE IF EXISTS {own.database}"))
-        connection.execute(text(f"CREATE DATABASE {own.database}"))
-        yield own.render_as_string(hide_password=False)
-        connection.execute(text(f"DROP DATABASE {own.database}"))
-    engine.dispose()
-
-
 class Project:
     """A release of an application that keeps its schema with Flask-Migrate."""
 
@@ -139,14 +121,14 @@ Release = Callable[..., Project]
 
 
 @pytest.fixture
-def release(address: str, tmp_path: Path) -> Iterator[Release]:
+def release(own_database: str, tmp_path: Path) -> Iterator[Release]:
     """Makes releases of one application, on one database and with one folder of migrations."""
     made = []
 
     def make(db: SQLAlchemy, settings: dict[str, Any] | None = None, **options: Any) -> Project:
         app = Flask("host")
         app.testing = True
-        app.config.update(BETTER_AUTH_SECRET=SECRET, BETTER_AUTH_URL=ORIGIN, SQLALCHEMY_DATABASE_URI=address)
+        app.config.update(BETTER_AUTH_SECRET=SECRET, BETTER_AUTH_URL=ORIGIN, SQLALCHEMY_DATABASE_URI=own_database)
         app.config.update(settings or {})
         db.init_app(app)
         Migrate(app, db)
@@ -260,10 +242,10 @@ def test_what_comes_later_is_one_more_migration(release: Release, dialect: str, 
 
 
 def test_tables_of_a_bind_have_a_migration_of_their_own(
-    release: Release, address: str, dialect: str, tmp_path: Path
+    release: Release, own_database: str, dialect: str, tmp_path: Path
 ) -> None:
     main = f"sqlite:///{tmp_path}/main.db"
-    settings = {"SQLALCHEMY_DATABASE_URI": main, "SQLALCHEMY_BINDS": {"auth": address}}
+    settings = {"SQLALCHEMY_DATABASE_URI": main, "SQLALCHEMY_BINDS": {"auth": own_database}}
     project = release(SQLAlchemy(), settings, bind_key="auth")
     project.run(flask_migrate.init, multidb=True)
     project.run(flask_migrate.migrate)

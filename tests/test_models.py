@@ -9,7 +9,7 @@ import pytest
 from conftest import FAST, PASSWORD, SECRET, Site, build_site, tear_down
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
-from sqlalchemy import MetaData, String, inspect
+from sqlalchemy import MetaData, String, inspect, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, DeclarativeBaseNoMeta, Mapped, mapped_column
 
@@ -101,6 +101,27 @@ def test_times_are_aware_utc_and_keep_milliseconds(site: Site) -> None:
         with pytest.raises(Exception, match="time zone"):
             site.db.session.flush()
         site.db.session.rollback()
+
+
+def test_times_in_a_shared_sqlite_file_are_as_javascript_writes_them(tmp_path: Any) -> None:
+    """JavaScript takes a text without a zone for local time."""
+    site = build_site(f"sqlite:///{tmp_path}/shared.db", options={"naming": "camelCase"})
+    try:
+        browser = site.sign_up("ada")
+        read = browser.session()["session"]
+        with site.app.app_context(), site.db.engine.begin() as connection:
+            stored = connection.execute(text('SELECT "expiresAt", typeof("expiresAt") FROM session')).one()
+            assert tuple(stored) == (read["expiresAt"], "text")
+            # SQLAlchemy's own form, which an application may have written
+            connection.execute(text("UPDATE session SET \"expiresAt\" = '2036-01-02 03:04:05.678000'"))
+        assert browser.session()["session"]["expiresAt"] == "2036-01-02T03:04:05.678Z"
+        for number, spoilt in enumerate(("soon", "", "5")):
+            browser = site.sign_up(f"user{number}")
+            with site.app.app_context(), site.db.engine.begin() as connection:
+                connection.execute(text('UPDATE session SET "expiresAt" = :spoilt'), {"spoilt": spoilt})
+            assert browser.session() is None
+    finally:
+        tear_down(site)
 
 
 def test_identifiers_are_compared_exactly(site: Site) -> None:

@@ -220,6 +220,29 @@ def test_one_session_is_revoked_by_its_token_or_by_its_identifier(site: Site) ->
     assert one.session() is not None
 
 
+@pytest.mark.parametrize("generate_id", ["serial", "uuid"])
+@pytest.mark.parametrize("beside", [False, True])
+def test_identifiers_may_be_the_database_s(
+    make_auth: Make, store: SecondaryStorage, generate_id: str, beside: bool
+) -> None:
+    site = make_auth(
+        secondary_storage=store,
+        session={"store_session_in_database": beside, "cookie_cache": {"enabled": True}},
+        advanced={"database": {"generate_id": generate_id}},
+    )
+    one, two = site.sign_up(), signed_in(site)
+    assert one.session()["user"]["id"] == one.session()["session"]["userId"] == str(site.rows("user")[0].id)
+    assert [session["id"] for session in one.get("/list-sessions").json] == [
+        browser.session()["session"]["id"] for browser in (one, two)
+    ]
+    assert one.post("/update-user", {"name": "New"}).status_code == 200
+    with site.app.app_context():
+        site.api.revoke_session(session_id=two.session()["session"]["id"])
+    assert two.get("/list-sessions").status_code == 401
+    assert one.post("/sign-out").status_code == 200
+    assert one.session() is None
+
+
 def test_nobody_revokes_the_session_of_somebody_else(site: Site) -> None:
     ada, bob = site.sign_up("ada"), site.sign_up("bob")
     assert bob.post("/revoke-session", {"token": token_of(ada)}).json == {"status": True}

@@ -5,11 +5,9 @@ By hand, against any server: ``AUTH_URL=http://127.0.0.1:5000 node --test core.t
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
-import shutil
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import npm
 import pytest
 from chromium import chromium
 from conftest import PASSWORD, STUCK, Site
@@ -40,23 +39,10 @@ class Quiet(WSGIRequestHandler):
         pass
 
 
-def command(name: str) -> str:
-    """Where a program of Node is."""
-    return shutil.which(name) or pytest.fail(f"{name} is missing: install Node 20 or later")
-
-
 @pytest.fixture(scope="session")
 def packages() -> None:
-    """The packages of the lock file, installed once per clone; who comes second at the same time waits."""
-    npm, lock, done = command("npm"), CLIENT / "package-lock.json", CLIENT / "node_modules" / ".installed"
-    with lock.open() as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
-        if done.is_file() and done.read_bytes() == lock.read_bytes():
-            return
-        result = subprocess.run([npm, "ci"], cwd=CLIENT, capture_output=True, text=True)
-        if result.returncode:
-            pytest.fail(f"npm ci:\n{result.stdout}{result.stderr}")
-        done.write_bytes(lock.read_bytes())
+    """The packages that the scripts and the page use."""
+    npm.install(CLIENT)
 
 
 @pytest.fixture
@@ -117,7 +103,7 @@ def play(script: str, **environment: str) -> None:
     """Run a script of the client; every test in it must pass."""
     path = CLIENT / f"{script}.test.mjs"
     result = subprocess.run(
-        [command("node"), "--test", "--test-reporter=tap", str(path)],
+        [npm.command("node"), "--test", "--test-reporter=tap", str(path)],
         env={"PATH": os.environ["PATH"], **environment},
         capture_output=True,
         text=True,
