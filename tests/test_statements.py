@@ -66,7 +66,7 @@ def counted(site: Site) -> Iterator[dict[str, list[str]]]:
         (lambda browser: browser.post("/verify-password", {"password": PASSWORD}), ["SELECT", "SELECT"], 0),
         (
             lambda browser: browser.post("/change-password", CHANGE),
-            ["SELECT", "SELECT", "UPDATE", "SELECT", "SELECT"],
+            ["SELECT", "SELECT", "UPDATE", "UPDATE", "SELECT", "SELECT"],
             1,
         ),
         (lambda browser: set_password(browser), ["SELECT", "SELECT"], 0),

@@ -108,12 +108,16 @@ def change_password(call: Call, user: Record, account: Record, password_hash: st
     unchanged = call.state.tables["account"].columns["password"].is_not_distinct_from(account.password)
     if records.update(call, "account", account, {"password": password_hash}, unchanged) is None:
         return False
-    _changed(call, user)
+    records.lock(call, "user", id=user.id)
+    password_changed(call, user)
     return True
 
 
-def reset_password(call: Call, user: Record, account: Record | None, password_hash: str) -> None:
-    """Store a password in the place of any other.
+def replace_password(call: Call, user: Record, account: Record | None, password_hash: str) -> None:
+    """Store a password in the place of any other; ``password_changed`` follows.
+
+    Account and user are locked then, in this order, as a sign-in does: whoever makes links of the user void waits for
+    that, and not for a link that the other one holds.
 
     Args:
         call: with an open unit.
@@ -122,18 +126,19 @@ def reset_password(call: Call, user: Record, account: Record | None, password_ha
         password_hash: what ``Passwords.hash`` made.
 
     Raises:
-        APIError: ``USER_NOT_FOUND`` if the user is gone, ``FAILED_TO_CREATE_USER`` if a hook cancelled it.
+        APIError: ``USER_NOT_FOUND`` if the user is gone, ``INVALID_TOKEN`` if they got their first password meanwhile,
+            or a hook cancelled the change; ``FAILED_TO_CREATE_USER`` if one cancelled the account.
     """
     data = {"password": password_hash}
-    if account is None or records.update(call, "account", account, data) is None:
-        if not records.lock(call, "user", id=user.id):  # no index says that a user has one credential account
-            raise APIError(CoreErrors.USER_NOT_FOUND, status=400)
-        account = credential(call, user)
-        if account is None:
-            create_credential(call, user, password_hash)
-        elif records.update(call, "account", account, data) is None:
-            raise APIError(CoreErrors.FAILED_TO_CREATE_USER)
-    _changed(call, user)
+    stored = account is not None and records.update(call, "account", account, data) is not None
+    if not records.lock(call, "user", id=user.id):
+        raise APIError(CoreErrors.USER_NOT_FOUND, status=400)
+    if stored:
+        return
+    # under the lock: no index says that a user has one credential account
+    if credential(call, user) is not None:
+        raise APIError(CoreErrors.INVALID_TOKEN, status=400)
+    create_credential(call, user, password_hash)
 
 
 def set_password(call: Call, user: Record, password_hash: str) -> None:
@@ -151,12 +156,18 @@ def set_password(call: Call, user: Record, password_hash: str) -> None:
     account = credential(call, user)
     if account is None:
         create_credential(call, user, password_hash)
-        _changed(call, user)
+        password_changed(call, user)
     elif account.password or not change_password(call, user, account, password_hash):
         raise APIError(CoreErrors.PASSWORD_ALREADY_SET)
 
 
-def _changed(call: Call, user: Record) -> None:
+def password_changed(call: Call, user: Record) -> None:
+    """Do what follows a change of the password: links that set one die, and the application is told.
+
+    Args:
+        call: with an open unit, in which the user is locked.
+        user: whose it is.
+    """
     verifications.revoke(call, verifications.RESET_PASSWORD, user.id)  # a link that is still on its way (SECURITY H2)
     state, shown = call.state, call.state.tables["user"].shown(user)
     records.after_commit(call, lambda: signals.password_changed.send(state.app, user=shown))

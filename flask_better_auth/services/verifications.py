@@ -49,7 +49,9 @@ DELETE_ACCOUNT: Kind[str] = Kind("delete-account-", str, str)
 KINDS = (RESET_PASSWORD, DELETE_ACCOUNT)
 
 
-def create(call: Call, kind: Kind[T], subject: str, value: T, *, expires_in: timedelta) -> Record | None:
+def create(
+    call: Call, kind: Kind[T], subject: str, value: T, *, expires_in: timedelta, given: records.Given | None = None
+) -> Record | None:
     """Store a secret.
 
     Args:
@@ -58,6 +60,10 @@ def create(call: Call, kind: Kind[T], subject: str, value: T, *, expires_in: tim
         subject: the secret itself, or whom it concerns.
         value: what it proves.
         expires_in: how long it can be used.
+        given: what must still hold, see ``records.create``.
+
+    Raises:
+        Outdated: it no longer holds.
     """
     data = {
         "identifier": _identifiers(call, kind, subject)[0],
@@ -66,10 +72,10 @@ def create(call: Call, kind: Kind[T], subject: str, value: T, *, expires_in: tim
     }
     shelf = Shelf.of(call)
     if shelf is None:
-        return records.create(call, "verification", data)
+        return records.create(call, "verification", data, given=given)
     if not call.config.verification.store_in_database:
-        return records.create(call, "verification", data, insert=lambda row: shelf.put(row, insist=True))
-    row = records.create(call, "verification", data)
+        return records.create(call, "verification", data, given=given, insert=lambda row: shelf.put(row, insist=True))
+    row = records.create(call, "verification", data, given=given)
     if row is not None:
         with suppress(StorageUnavailable):  # a server that shares both finds it in the database
             shelf.put(row, insist=False)

@@ -60,9 +60,7 @@ def _change(call: Call, account: Record, password_hash: str) -> Record | None:
         if not changed or not call.body.get("revoke_other_sessions"):
             sessions.hold(call)
             return session if changed else None
-        # after the change, which lets no sign-in with the old password through any more (SECURITY S12), and in the
-        # order of other writes: the new session locks the user, too
-        records.lock(call, "user", id=user.id)
+        # after the change, which lets no sign-in with the old password through any more (SECURITY S12)
         sessions.revoke_own(call)
         session = sessions.create(call, user, remember=remember)
     call.set_session(session, user, remember=remember)

@@ -120,7 +120,7 @@ CASES: dict[str, Case] = {
     "revoke_other_sessions": Case(2),
     "verify_password": Case(2, lambda email: {"password": PASSWORD}),
     "request_password_reset_callback": Case(1, query="callbackURL=/new", prepare=mail_link),
-    "reset_password": Case(7, lambda email: {"new_password": f"new {PASSWORD}"}, query="token=link", prepare=mail_link),
+    "reset_password": Case(8, lambda email: {"new_password": f"new {PASSWORD}"}, query="token=link", prepare=mail_link),
     "send_verification_email": Case(1, lambda email: {"email": email}),
     "verify_email": Case(3, query=proof),
     "change_email": Case(2, lambda email: {"new_email": f"newer-{email}"}),
@@ -128,7 +128,7 @@ CASES: dict[str, Case] = {
     "unlink_account": Case(6, lambda email: {"account_id": "linked"}, prepare=provider),
     "delete_user": Case(11, lambda email: {"password": PASSWORD}),
     "delete_user_callback": Case(11, query="token=link", prepare=deletion_link),
-    "change_password": Case(5, lambda email: {"current_password": PASSWORD, "new_password": f"new {PASSWORD}"}),
+    "change_password": Case(6, lambda email: {"current_password": PASSWORD, "new_password": f"new {PASSWORD}"}),
     "set_password": Case(7, lambda email: {"new_password": PASSWORD}, prepare=forget_passwords),
     "cleanup": Case(2),
 }

@@ -546,6 +546,36 @@ def test_h2_two_reset_links_are_both_good_until_one_is_used(site: Site) -> None:
     assert_refused(reset(site, second), 400, "INVALID_TOKEN")
 
 
+def test_h2_an_address_that_changes_while_a_link_is_asked_for_gets_none(site: Site) -> None:
+    site.sign_up("ada")
+    client = site.app.test_client(use_cookies=False)
+    body = {"email": "ada@example.com"}
+    answer = client.post("/api/auth/request-password-reset", json=body, headers={"Origin": ORIGIN})
+    site.api.update_user(user_id=user_of(site, "ada@example.com").id, data={"email": "new@example.com"})
+    answer.close()
+    assert (POST.sent, site.rows("verification")) == ([], [])
+
+
+def test_s12_a_sign_in_that_a_reset_overtakes_opens_no_session(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = site.sign_up("ada")
+    make_verified(site)
+    token, overtaken = reset_token(site), []
+    passwords = site.app.extensions["better_auth"].passwords
+    original = passwords.verify
+
+    def verify(stored: str | None, password: str) -> bool:
+        right: bool = original(stored, password)
+        if not overtaken:
+            overtaken.append(right)
+            assert reset(site, token).status_code == 200
+        return right
+
+    monkeypatch.setattr(passwords, "verify", verify)
+    assert_refused(sign_in(site, PASSWORD), 401, "INVALID_EMAIL_OR_PASSWORD")
+    assert overtaken == [True]
+    assert [session.token for session in site.rows("session")] == [ada.session()["session"]["token"]]
+
+
 @pytest.mark.parametrize("revoking", [False, True])
 def test_h3_a_reset_ends_the_sessions_where_it_is_told_to(make_auth: Callable[..., Site], revoking: bool) -> None:
     site = make_auth(**options(email_and_password={"revoke_sessions_on_password_reset": revoking}))

@@ -430,6 +430,40 @@ def meet_in_pairs(patch: pytest.MonkeyPatch, threads: int) -> None:
         patch.setattr(Passwords, name, met)
 
 
+def test_s2_whatever_makes_links_void_waits_for_the_others_and_not_for_ever(arena: Site, plan: tuple[int, int]) -> None:
+    """Resets by different links of one user, a change of the password and one of the address: no deadlock."""
+    rounds, threads = plan
+    seen: Counter[tuple[str, int]] = Counter()
+    change = {"update_to": "new@example.com", "request_type": "change-email-verification"}
+    for _ in range(rounds):
+        ada = arena.sign_up("ada")
+        user_id = store_link(arena)
+        soon = clock.now() + timedelta(hours=1)
+        rows = [
+            {"id": f"link{i}", "identifier": f"reset-password:{i}", "value": user_id, "expires_at": soon}
+            for i in range(threads)
+        ]
+        with arena.app.app_context(), arena.db.engine.begin() as connection:
+            connection.execute(insert(arena.auth.Verification), rows)
+        token = email_token(arena, user_id, "ada@example.com", **change)
+
+        def act(number: int, ada: Any = ada, token: str = token) -> tuple[str, int]:
+            what = ("reset", "address", "reset", "password")[number % 4]
+            if what == "reset":
+                body = {"token": str(number), "newPassword": f"password number {number}"}
+                return what, arena.browser().post("/reset-password", body).status_code
+            if what == "address":
+                return what, arena.browser().get("/verify-email", query_string={"token": token}).status_code
+            body = {"currentPassword": PASSWORD, "newPassword": "another good password"}
+            return what, ada.post("/change-password", body).status_code
+
+        seen.update(at_once(threads, act))
+        assert arena.rows("verification") == []
+        clear(arena)
+    assert {status for _, status in seen} <= {200, 400, 401}, seen
+    assert seen["reset", 200] + seen["address", 200] + seen["password", 200] >= rounds
+
+
 def test_h7_of_many_links_to_change_an_address_one_counts(
     arena: Site, plan: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
