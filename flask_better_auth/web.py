@@ -106,18 +106,24 @@ def _safely(call: Call, answer: Callable[[Call, Bound | None], Response], bound:
     except APIError as error:
         _tell(call, error)
         return responses.of_error(error, call.endpoint)
-    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, StorageUnavailable) as error:
-        _tell(call, error)
-        call.state.logger.exception("better-auth: the database or the secondary storage is away")
-        return responses.of_error(APIError(CoreErrors.SERVICE_UNAVAILABLE, headers={"Retry-After": "5"}))
     except Exception as error:
         _tell(call, error)
+        if _is_outage(error):
+            call.state.logger.exception("better-auth: the database or the secondary storage is away")
+            return responses.of_error(APIError(CoreErrors.SERVICE_UNAVAILABLE, headers={"Retry-After": "5"}))
         if call.config.on_api_error.throw:
             call.failure = error  # Flask logs it
             return responses.empty(500)
         got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=error)
         call.state.logger.exception("better-auth: %s failed", call.endpoint)
         return responses.empty(500)
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether a storage, and not the request, is to blame. Drivers have many names for a connection that breaks."""
+    if isinstance(error, (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, StorageUnavailable)):
+        return True
+    return isinstance(error, exc.DBAPIError) and error.connection_invalidated
 
 
 def _tell(call: Call, error: Exception) -> None:

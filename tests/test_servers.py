@@ -81,9 +81,11 @@ class Server:
 
 
 @contextmanager
-def gunicorn(folder: Path, database_url: str, *options: str, key: str = APPLICATIONS) -> Iterator[Server]:
-    """Run the application on a free port of the loopback address, and stop it; its log is part of every failure."""
-    (folder / "served.py").write_text(APPLICATION.format(extension=EXTENSION[key]))
+def gunicorn(
+    folder: Path, database_url: str, *options: str, key: str = APPLICATIONS, application: str | None = None
+) -> Iterator[Server]:
+    """Run an application on a free port of the loopback address, and stop it; its log is part of every failure."""
+    (folder / "served.py").write_text(application or APPLICATION.format(extension=EXTENSION[key]))
     log = folder / "server.log"
     environment = {
         **os.environ,

@@ -80,6 +80,7 @@ class DeleteUserResult(WireSchema):
     returns=DeleteUserResult,
     guards=[guards.sensitive_session],
     raises=[
+        CoreErrors.NOT_FOUND,
         CoreErrors.PASSWORD_TOO_LONG,
         CoreErrors.CREDENTIAL_ACCOUNT_NOT_FOUND,
         CoreErrors.INVALID_PASSWORD,
@@ -93,7 +94,7 @@ def delete_user(call: Call) -> Reply:
     are configured, send one unless it brings that token."""
     options, (session, user) = call.config.user.delete_user, call.signed_in
     if not options.enabled:
-        raise APIError.bare(404)
+        raise APIError(CoreErrors.NOT_FOUND) if call.config.hardening else APIError.bare(404)
     password, token = call.body.get("password"), call.body.get("token")
     account = accounts.verified(call, user, password) if password else None
     if token:
