@@ -13,8 +13,8 @@ import time_machine
 from conftest import PASSWORD, Browser, Site, at_once, work
 
 from flask_better_auth import AdditionalField, ConfigError, DatabaseHooks, current_user
-from flask_better_auth.context import Call
-from flask_better_auth.services import records, verifications
+from flask_better_auth.context import Call, Record
+from flask_better_auth.services import records, sessions, verifications
 from flask_better_auth.storage import MemoryStorage, RedisStorage, SecondaryStorage
 
 Make = Callable[..., Site]
@@ -358,6 +358,52 @@ def test_the_row_of_an_ended_session_can_be_kept(make_auth: Make, store: Seconda
     assert one.session() is None
     now = datetime.now(timezone.utc)
     assert [row.expires_at <= now for row in site.rows("session")] == [True, True, True]
+
+
+@pytest.mark.parametrize("ends", ["commit", "rollback"])
+def test_in_a_transaction_of_the_application_copies_are_only_taken_away(both: Site, ends: str) -> None:
+    """Nobody knows how it ends: a copy must not show what was taken back."""
+    browser = both.sign_up()
+    with both.app.app_context():
+        user_id = both.rows("user")[0].id
+        both.api.update_user(user_id=user_id, data={"name": "New"}, session=both.db.session)
+        joined = both.api.sign_in_email(email="ada@example.com", password=PASSWORD, session=both.db.session)
+        getattr(both.db.session, ends)()
+    other = both.browser()
+    jar = both.app.extensions["better_auth"].cookies
+    other.cookies = {jar.session_token.name: jar.signed(joined["token"])}
+    assert browser.session()["user"]["name"] == ("New" if ends == "commit" else "Ada")
+    assert (other.session() is not None) is (ends == "commit")
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_what_comes_to_nothing_leaves_no_session(make_auth: Make, store: SecondaryStorage, beside: bool) -> None:
+    tokens: list[str] = []
+    hooks = {"create": {"before": lambda data, call: tokens.append(data["token"])}}
+    site = make_auth(
+        secondary_storage=store,
+        session={"store_session_in_database": beside},
+        database_hooks=DatabaseHooks(session=hooks),
+    )
+    site.sign_up()
+    call = state_call(site)
+    user = Record(id=site.rows("user")[0].id, **dict.fromkeys(("name", "email", "image"), ""))
+    user |= {
+        "email_verified": False,
+        "created_at": datetime.now(timezone.utc),
+        "updated_at": datetime.now(timezone.utc),
+    }
+
+    def fail() -> None:
+        with site.app.app_context(), records.unit(call):
+            sessions.create(call, user, remember=True)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert len(tokens) == 2
+    assert store.get(tokens[0]) is not None
+    assert store.get(tokens[1]) is None
 
 
 # ---------------------------------------------------------------- the reference's form

@@ -24,6 +24,10 @@ _EXPIRES_AT = wire.wire_name("expires_at")
 _EXTENSION = {"expires_at", "updated_at"}
 
 
+#: Makes a session and its user of what they were.
+Edit = Callable[[Record, Record], tuple[Record, Record]]
+
+
 class Shelf:
     """The keys of sessions in a storage.
 
@@ -65,7 +69,7 @@ class Shelf:
         self._storage.ask(lambda storage: storage.set(session.token, text, life), insist=insist)
         self._storage.ask(lambda storage: storage.set(_key_of(session.id), session.token, life), insist=insist)
 
-    def change(self, call: Call, token: str, edit: Callable[[Record, Record], tuple[Record, Record]]) -> bool:
+    def change(self, call: Call, token: str, edit: Edit) -> bool:
         """Replace session and user of a token; false, if it is not there: what is gone is never put back."""
         for _ in range(_TRIES):
             text = self._get(token, insist=True)
@@ -143,9 +147,12 @@ class InStorage(SessionStore):
     def create(self, call: Call, user: Record, data: Mapping[str, Any], given: records.Given | None) -> Record | None:
         # what is held is locked until the commit: whoever changes it ends all sessions, and finds this one
         held = given or ("user", {"id": user.id})
-        return records.create(
-            call, "session", data, given=held, insert=lambda row: self._shelf.put(call, row, user, insist=True)
-        )
+
+        def insert(row: Record) -> None:
+            self._shelf.put(call, row, user, insist=True)
+            records.on_rollback(call, partial(self._shelf.drop, row))
+
+        return records.create(call, "session", data, given=held, insert=insert)
 
     def update(self, call: Call, session: Record, changes: Mapping[str, Any]) -> Record | None:
         def write(values: Mapping[str, Any]) -> bool:
@@ -196,8 +203,9 @@ class InStorage(SessionStore):
 class InBoth(InDatabase):
     """Sessions are rows, and the storage saves reads that only show them.
 
-    What is in the storage may be missing, and is never older than the row: a change that cannot be made there too is
-    not made at all.
+    What is in the storage may be missing, and is never other than the row: a change that cannot be made there too is
+    not made at all, and what comes to nothing in the database leaves no copy. In a transaction of the application,
+    whose end nobody knows, copies are only taken away.
     """
 
     def __init__(self, storage: Guarded, options: SessionOptions) -> None:
@@ -214,17 +222,18 @@ class InBoth(InDatabase):
 
     def create(self, call: Call, user: Record, data: Mapping[str, Any], given: records.Given | None) -> Record | None:
         session = super().create(call, user, data, given)
-        if session is not None:
+        if session is not None and call.joined is None:
             # before the commit, until which nobody can end it: a copy put there later could outlive its row
             with suppress(StorageUnavailable):
                 self._shelf.put(call, session, user, insist=False)
+            records.on_rollback(call, partial(self._shelf.drop, session))
         return session
 
     def update(self, call: Call, session: Record, changes: Mapping[str, Any]) -> Record | None:
         changed = super().update(call, session, changes)
         if changed is not None:
             try:
-                self._shelf.change(call, session.token, lambda old, user: (Record({**old, **changed}), user))
+                self._copy(call, session, lambda old, user: (Record({**old, **changed}), user))
             except StorageUnavailable:
                 if not changes.keys() <= _EXTENSION:
                     raise
@@ -262,11 +271,17 @@ class InBoth(InDatabase):
 
     def user_changed(self, call: Call, user: Record) -> None:
         for session in self.live_of(call, user.id):
-            self._shelf.change(call, session.token, lambda session, _: (session, user))
+            self._copy(call, session, lambda session, _: (session, user))
 
     def user_gone(self, call: Call, user: Record) -> None:
         self._shelf.end_before_now(user.id)
         self._dropped(self.live_of(call, user.id))
+
+    def _copy(self, call: Call, session: Record, edit: Edit) -> None:
+        if call.joined is not None:
+            self._shelf.drop(session)
+        elif self._shelf.change(call, session.token, edit):
+            records.on_rollback(call, partial(self._shelf.drop, session))
 
     def _dropped(self, ended: list[Record]) -> list[Record]:
         for session in ended:
