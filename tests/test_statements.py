@@ -74,9 +74,9 @@ def counted(site: Site) -> Iterator[dict[str, list[str]]]:
         (lambda browser: browser.post("/unlink-account", {"accountId": "x"}), ["SELECT", "SELECT"], 0),
         (
             lambda browser: browser.post("/delete-user", {"password": PASSWORD}),
-            # session; account; then in one unit: find links, hold the password, end accounts, lock the user, end
+            # session; account; then in one unit: hold the password, end accounts, lock the user, find links, end
             # sessions, go with whatever refers to them
-            [*["SELECT"] * 4, "UPDATE", "DELETE", "UPDATE", *["DELETE"] * 4],
+            ["SELECT", "SELECT", "UPDATE", "DELETE", "UPDATE", "SELECT", "SELECT", *["DELETE"] * 4],
             1,
         ),
         (lambda browser: browser.get("/ok"), [], 0),

@@ -118,27 +118,30 @@ def update(call: Call, user: Record, data: Mapping[str, Any], *given: Any) -> Re
     return changed
 
 
-def delete(call: Call, user: Record, account: Record | None = None) -> None:
+def delete(call: Call, user: Record, *, account: Record | None = None, token: str | None = None) -> None:
     """Delete a user that was read before, and all that is theirs.
 
-    Locks are taken in the order in which other writes take them: verification, account, user, session.
+    Locks are taken in the order in which other writes take them: account, user, verification, session.
 
     Args:
         call: with an open unit. The session by which it was allowed, if it is one of the user's own, must not have
             ended meanwhile (SECURITY H11).
         user: who goes.
         account: the credential account with the password that allowed it, which must not have changed.
+        token: the secret in the link that allowed it, which is used up.
 
     Raises:
         APIError: ``UNAUTHORIZED``; ``FAILED_TO_DELETE_USER`` if they are gone already, or if a hook cancelled it.
-        Outdated: the password has changed.
+        Outdated: the password has changed, or the secret was used.
     """
-    for kind in (verifications.RESET_PASSWORD, verifications.DELETE_ACCOUNT):
-        verifications.revoke(call, kind, user.id)
     if account is not None:
         accounts.hold(call, account)
     records.delete_all(call, "account", call.state.tables["account"].columns["user_id"] == user.id)
     records.lock(call, "user", id=user.id)
+    if token is not None and verifications.consume(call, verifications.DELETE_ACCOUNT, token) != user.id:
+        raise records.Outdated
+    for kind in (verifications.RESET_PASSWORD, verifications.DELETE_ACCOUNT):
+        verifications.revoke(call, kind, user.id)
     if call.user is not None and call.user.id == user.id:
         sessions.revoke_own(call)
     else:

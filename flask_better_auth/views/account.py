@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -164,30 +163,25 @@ def _delete_by_password(call: Call, account: Record, password: str) -> Reply:
 
 
 def _delete_by_token(call: Call, token: str) -> Reply:
-    kind, user = verifications.DELETE_ACCOUNT, call.signed_in[1]
-
-    def prove() -> None:
-        if verifications.consume(call, kind, token) != user.id:
-            raise APIError(_INVALID_TOKEN)
-
+    kind = verifications.DELETE_ACCOUNT
     proven = verifications.find(call, kind, token)
-    if proven == user.id:
-        return _delete(call, prove)
-    if proven is not None:  # somebody has it whom it was not sent to
+    if proven == call.signed_in[1].id:
+        with suppress(records.Outdated):
+            return _delete(call, token=token)
+    elif proven is not None:  # somebody has it whom it was not sent to
         with records.unit(call):
             verifications.consume(call, kind, token)
     raise APIError(_INVALID_TOKEN)
 
 
-def _delete(call: Call, prove: Callable[[], None] = lambda: None, *, account: Record | None = None) -> Reply:
-    """Delete the caller, in one unit with what uses up or holds the proof that they want it."""
+def _delete(call: Call, *, account: Record | None = None, token: str | None = None) -> Reply:
+    """Delete the caller, in one unit with what holds or uses up the proof that they want it."""
     options, user = call.config.user.delete_user, call.signed_in[1]
     shown = call.state.tables["user"].shown(user)
     if options.before_delete is not None:
         options.before_delete(user=shown)
     with records.unit(call):
-        prove()
-        users.delete(call, user, account)
+        users.delete(call, user, account=account, token=token)
         if options.after_delete is not None:
             records.after_commit(call, partial(options.after_delete, user=shown))
     call.clear_session()
