@@ -21,6 +21,7 @@ from click.testing import Result
 from flask import Flask, Response, request
 from flask.cli import FlaskGroup
 from flask_sqlalchemy import SQLAlchemy
+from secondary import OwnRedis
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.pool import Pool
@@ -125,6 +126,15 @@ def redis_url() -> Iterator[str]:
         yield url
         for key in list(client.scan_iter("LIMITS:better_auth/*")):
             client.delete(key)
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path) -> Iterator[OwnRedis]:
+    """A Redis that the test may do anything to."""
+    own = OwnRedis(tmp_path)
+    own.start()
+    yield own
+    own.kill()
 
 
 @pytest.fixture(params=["memory", "database", "redis"])

@@ -37,7 +37,7 @@ def send_verification_email(call: Call) -> Reply:
     if email_links.sender(call) is None:
         raise APIError(CoreErrors.VERIFICATION_EMAIL_NOT_ENABLED)
     address = call.body["email"].lower()
-    if sessions.load(call):
+    if sessions.load(call, tidy=True):
         user: Record | None = call.signed_in[1]
         if call.signed_in[1].email != address:
             raise APIError(CoreErrors.EMAIL_MISMATCH)
@@ -92,9 +92,11 @@ def verify_email(call: Call) -> Reply:
 def _follow(call: Call) -> Reply:
     claims = email_links.read_token(call, call.query["token"])
     user = _user_of(call, claims)
-    somebody_else = sessions.load(call) and call.signed_in[1].id != user.id
-    if somebody_else and (claims.update_to is not None or call.config.hardening):
-        raise APIError(CoreErrors.INVALID_USER)
+    changes = claims.update_to is not None
+    if changes or call.config.hardening or call.config.email_verification.auto_sign_in_after_verification:
+        somebody_else = sessions.load(call) and call.signed_in[1].id != user.id
+        if somebody_else and (changes or call.config.hardening):
+            raise APIError(CoreErrors.INVALID_USER)
     if claims.update_to is None:
         return _verify(call, user)
     if claims.request_type == email_links.CONFIRM_CHANGE:

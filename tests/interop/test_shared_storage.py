@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import npm
-import pytest
 from conftest import ORIGIN, PASSWORD, SECRET, STUCK, Browser, Site
 from secondary import OwnRedis
 
@@ -20,22 +19,13 @@ from flask_better_auth.wire import iso, wire_name
 CLIENT = Path(__file__).parent / "client"
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[OwnRedis]:
-    """A Redis of the test's own."""
-    own = OwnRedis(tmp_path)
-    own.start()
-    yield own
-    own.kill()
-
-
 def wired(value: Any) -> Any:
     if isinstance(value, datetime):
         return iso(value if value.tzinfo else value.replace(tzinfo=timezone.utc))
     return value
 
 
-def ask_node(site: Site, server: OwnRedis, browser: Browser, *requests: tuple[Any, ...]) -> list[dict[str, Any]]:
+def ask_node(site: Site, own_redis: OwnRedis, browser: Browser, *requests: tuple[Any, ...]) -> list[dict[str, Any]]:
     """What the TypeScript server answers a browser, with the users and accounts as they are now."""
     npm.install(CLIENT)
     rows = {
@@ -44,7 +34,7 @@ def ask_node(site: Site, server: OwnRedis, browser: Browser, *requests: tuple[An
     }
     environment = {
         "PATH": os.environ["PATH"],
-        "REDIS_URL": server.url,
+        "REDIS_URL": own_redis.url,
         "SECRET": SECRET,
         "ORIGIN": ORIGIN,
         "COOKIE": "; ".join(f"{name}={value}" for name, value in browser.cookies.items()),
@@ -64,13 +54,18 @@ def ask_node(site: Site, server: OwnRedis, browser: Browser, *requests: tuple[An
     return answers
 
 
-def test_both_servers_know_the_sessions_of_both(make_auth: Callable[..., Site], server: OwnRedis) -> None:
-    site = make_auth(secondary_storage=server.url, password_hash="scrypt")
+def test_both_servers_know_the_sessions_of_both(make_auth: Callable[..., Site], own_redis: OwnRedis) -> None:
+    site = make_auth(secondary_storage=own_redis.url, password_hash="scrypt")
     one, two = site.sign_up(), site.browser()
     two.post("/sign-in/email", {"email": "ada@example.com", "password": PASSWORD})
     here = one.session()
     shown, listed, changed = ask_node(
-        site, server, one, ("GET", "/get-session"), ("GET", "/list-sessions"), ("POST", "/update-user", {"name": "New"})
+        site,
+        own_redis,
+        one,
+        ("GET", "/get-session"),
+        ("GET", "/list-sessions"),
+        ("POST", "/update-user", {"name": "New"}),
     )
     assert shown["body"] == here
     assert [session["id"] for session in listed["body"]] == [b.session()["session"]["id"] for b in (one, two)]
@@ -78,19 +73,19 @@ def test_both_servers_know_the_sessions_of_both(make_auth: Callable[..., Site], 
     assert [browser.session()["user"]["name"] for browser in (one, two)] == ["New", "New"]
 
     (signed_in,) = ask_node(
-        site, server, site.browser(), ("POST", "/sign-in/email", {"email": "ada@example.com", "password": PASSWORD})
+        site, own_redis, site.browser(), ("POST", "/sign-in/email", {"email": "ada@example.com", "password": PASSWORD})
     )
     third = site.browser()
     third.cookies = dict([signed_in["cookies"][0].partition(";")[0].split("=", 1)])
     assert third.session()["session"]["token"] == signed_in["body"]["token"]
     assert len(third.get("/list-sessions").json) == 3
 
-    (revoked,) = ask_node(site, server, one, ("POST", "/revoke-other-sessions", {}))
+    (revoked,) = ask_node(site, own_redis, one, ("POST", "/revoke-other-sessions", {}))
     assert revoked["body"] == {"status": True}
     assert [browser.session() is None for browser in (one, two, third)] == [False, True, True]
 
     cookies = dict(one.cookies)
     assert one.post("/revoke-sessions", {}).status_code == 200
     one.cookies = cookies
-    (gone,) = ask_node(site, server, one, ("GET", "/get-session"))
+    (gone,) = ask_node(site, own_redis, one, ("GET", "/get-session"))
     assert gone["body"] is None

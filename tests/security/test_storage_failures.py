@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,19 +18,10 @@ BESIDE = {"store_session_in_database": True}
 CREDENTIALS = {"email": "ada@example.com", "password": PASSWORD}
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[OwnRedis]:
-    """A Redis that the test may do anything to."""
-    own = OwnRedis(tmp_path)
-    own.start()
-    yield own
-    own.kill()
-
-
 @pytest.fixture(params=["memory", "redis"])
 def store(request: pytest.FixtureRequest) -> Any:
     """A storage in memory, or a URI of a Redis."""
-    return MemoryStorage() if request.param == "memory" else request.getfixturevalue("server").url
+    return MemoryStorage() if request.param == "memory" else request.getfixturevalue("own_redis").url
 
 
 def beside(make_auth: Make, storage: object, **options: Any) -> Site:
@@ -44,28 +34,30 @@ def signed_in(site: Site) -> Browser:
     return browser
 
 
-def test_r6_sessions_beside_the_database_outlive_a_redis_that_is_down(make_auth: Make, server: OwnRedis) -> None:
-    site = beside(make_auth, server.url)
+def test_r6_sessions_beside_the_database_outlive_a_redis_that_is_down(make_auth: Make, own_redis: OwnRedis) -> None:
+    site = beside(make_auth, own_redis.url)
     browser = site.sign_up()
-    server.kill()
+    own_redis.kill()
     for _ in range(3):
         assert browser.session()["user"]["email"] == "ada@example.com"
     assert browser.get("/list-sessions").status_code == 200
     other = signed_in(site)
     assert other.session() is not None
-    server.start()
+    own_redis.start()
     site.app.extensions["better_auth"].storage._next_try = None
     assert browser.session() is not None
     assert other.session() is not None
 
 
-def test_r6_what_cannot_be_taken_from_the_storage_is_not_revoked_by_halves(make_auth: Make, server: OwnRedis) -> None:
+def test_r6_what_cannot_be_taken_from_the_storage_is_not_revoked_by_halves(
+    make_auth: Make, own_redis: OwnRedis
+) -> None:
     """While Redis is down a session cannot be ended: a copy there would come back with it. The client is told."""
-    site = beside(make_auth, server.url)
+    site = beside(make_auth, own_redis.url)
     browser, other = site.sign_up(), signed_in(site)
     token = other.session()["session"]["token"]
     before = site.snapshot()
-    server.kill()
+    own_redis.kill()
     for path, body in (
         ("/revoke-session", {"token": token}),
         ("/revoke-other-sessions", {}),
@@ -78,15 +70,15 @@ def test_r6_what_cannot_be_taken_from_the_storage_is_not_revoked_by_halves(make_
         assert answer.headers["Retry-After"]
         assert "Set-Cookie" not in answer.headers
     assert site.snapshot() == before
-    server.start()
+    own_redis.start()
     assert browser.post("/revoke-other-sessions", {}).status_code == 200
     assert other.session() is None
 
 
-def test_r6_a_slow_redis_holds_nobody_up_for_long(make_auth: Make, server: OwnRedis) -> None:
-    site = beside(make_auth, server.url)
+def test_r6_a_slow_redis_holds_nobody_up_for_long(make_auth: Make, own_redis: OwnRedis) -> None:
+    site = beside(make_auth, own_redis.url)
     browser = site.sign_up()
-    with server.held_up():
+    with own_redis.held_up():
         started = time.monotonic()
         for _ in range(20):
             assert browser.session()["user"]["email"] == "ada@example.com"
@@ -98,23 +90,23 @@ def test_r6_a_slow_redis_holds_nobody_up_for_long(make_auth: Make, server: OwnRe
 
 @pytest.mark.parametrize("options", [BESIDE, {}])
 def test_r6_revoked_sessions_stay_revoked_when_redis_is_emptied(
-    make_auth: Make, server: OwnRedis, options: dict[str, bool]
+    make_auth: Make, own_redis: OwnRedis, options: dict[str, bool]
 ) -> None:
-    site = make_auth(secondary_storage=server.url, session=options)
+    site = make_auth(secondary_storage=own_redis.url, session=options)
     browser, revoked = site.sign_up(), signed_in(site)
     assert browser.post("/revoke-other-sessions", {}).status_code == 200
     assert revoked.session() is None
-    server.flush()
+    own_redis.flush()
     assert revoked.session() is None
     assert (browser.session() is not None) is bool(options)  # what was nowhere else is gone
     assert signed_in(site).session() is not None
 
 
 def test_r6_without_the_database_a_redis_that_is_down_is_a_database_that_is_down(
-    make_auth: Make, server: OwnRedis
+    make_auth: Make, own_redis: OwnRedis
 ) -> None:
     """Nobody can be told who is signed in: 503, and never "nobody", which would sign everybody out."""
-    site = make_auth(secondary_storage=server.url)
+    site = make_auth(secondary_storage=own_redis.url)
 
     @site.app.get("/me")
     def me() -> dict[str, Any]:
@@ -122,7 +114,7 @@ def test_r6_without_the_database_a_redis_that_is_down_is_a_database_that_is_down
 
     browser = site.sign_up()
     cookies = dict(browser.cookies)
-    server.kill()
+    own_redis.kill()
     for path in ("/get-session", "/list-sessions"):
         answer = browser.get(path)
         assert (answer.status_code, answer.json["code"]) == (503, "SERVICE_UNAVAILABLE")
@@ -133,17 +125,17 @@ def test_r6_without_the_database_a_redis_that_is_down_is_a_database_that_is_down
         browser.get("~/me")
     with site.app.app_context(), pytest.raises(StorageUnavailable):
         site.api.get_session(headers={"Cookie": "; ".join(f"{n}={v}" for n, v in cookies.items())})
-    server.start()
+    own_redis.start()
     assert browser.session() is None  # it was in Redis alone
     assert signed_in(site).session() is not None
 
 
-def test_r6_the_limiter_never_opens(make_auth: Make, server: OwnRedis) -> None:
-    site = beside(make_auth, server.url, rate_limit={"enabled": True})
+def test_r6_the_limiter_never_opens(make_auth: Make, own_redis: OwnRedis) -> None:
+    site = beside(make_auth, own_redis.url, rate_limit={"enabled": True})
     site.sign_up()
     wrong = {**CREDENTIALS, "password": "a wrong one!"}
     assert [site.browser().post("/sign-in/email", wrong).status_code for _ in range(4)] == [401, 401, 401, 429]
-    server.kill()
+    own_redis.kill()
     answers = [site.browser().post("/sign-in/email", wrong).status_code for _ in range(6)]
     assert answers == [401, 401, 401, 503, 503, 503]
     with_password = site.browser().post("/sign-in/email", CREDENTIALS)
@@ -151,15 +143,15 @@ def test_r6_the_limiter_never_opens(make_auth: Make, server: OwnRedis) -> None:
 
 
 def test_r6_the_first_failure_and_its_end_are_logged_once(
-    make_auth: Make, server: OwnRedis, caplog: pytest.LogCaptureFixture
+    make_auth: Make, own_redis: OwnRedis, caplog: pytest.LogCaptureFixture
 ) -> None:
-    site = beside(make_auth, server.url)
+    site = beside(make_auth, own_redis.url)
     browser = site.sign_up()
-    server.kill()
+    own_redis.kill()
     for _ in range(3):
         browser.session()
     assert caplog.text.count("the secondary storage is away") == 1
-    server.start()
+    own_redis.start()
     guarded = site.app.extensions["better_auth"].storage
     guarded._next_try -= guarded._PAUSE  # as if it had been a while
     browser.session()
@@ -273,9 +265,9 @@ def test_one_list_holds_all_who_sign_in_at_once(make_auth: Make, store: Any) -> 
         assert site.api.list_sessions(user_id=site.rows("user")[0].id) == []
 
 
-def test_an_api_call_says_that_the_storage_is_away(make_auth: Make, server: OwnRedis) -> None:
-    site = make_auth(secondary_storage=server.url)
+def test_an_api_call_says_that_the_storage_is_away(make_auth: Make, own_redis: OwnRedis) -> None:
+    site = make_auth(secondary_storage=own_redis.url)
     site.sign_up()
-    server.kill()
+    own_redis.kill()
     with site.app.app_context(), pytest.raises((StorageUnavailable, APIError)):
         site.api.sign_in_email(**CREDENTIALS)
