@@ -97,10 +97,16 @@ def revoke_sessions(user: str | None, everyone: bool, yes: bool) -> None:
     if (user is not None) is everyone:
         raise click.UsageError("give a user or --all")
     api, state = _api(), _state()
+    if state.config.session.stateless:
+        raise click.ClickException(
+            "sessions are in cookies alone, where nobody can end them; change cookie_cache.version"
+        )
     if user is not None:
         users = [_user_id(user)]
     else:
-        users = list(state.db.session.scalars(select(state.tables["session"].columns["user_id"]).distinct()))
+        # where sessions are no rows, nobody knows who has one
+        table, column = ("session", "user_id") if state.sessions.in_database else ("user", "id")
+        users = list(state.db.session.scalars(select(state.tables[table].columns[column]).distinct()))
         state.db.session.rollback()
     if not yes:
         click.confirm("Sign everybody out?" if everyone else f"Sign {user} out everywhere?", abort=True)

@@ -169,6 +169,23 @@ def test_everybody_is_signed_out(site: Site, run: Run) -> None:
     assert site.rows("session") == []
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_everybody_is_signed_out_of_a_storage_too(make_auth: Callable[..., Site], beside: bool) -> None:
+    site = make_auth(secondary_storage="memory", session={"store_session_in_database": beside})
+    ada, bob = site.sign_up("ada"), site.sign_up("bob")
+    done = command(site.app, "revoke-sessions", "--all", "--yes")
+    assert done.output == "2 signed out\n"
+    assert (ada.session(), bob.session()) == (None, None)
+
+
+def test_sessions_in_cookies_alone_are_nobodys_to_revoke(make_auth: Callable[..., Site]) -> None:
+    site = make_auth(session={"stateless": True})
+    site.sign_up("ada")
+    done = command(site.app, "revoke-sessions", "ada@example.com", "--yes")
+    assert done.exit_code == 1
+    assert "cookies alone" in done.output
+
+
 @pytest.mark.parametrize("arguments", [[], ["ada@example.com", "--all"]])
 def test_it_must_be_said_who_is_signed_out(site: Site, run: Run, arguments: list[str]) -> None:
     ada = site.sign_up("ada")
