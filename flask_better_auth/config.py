@@ -615,12 +615,10 @@ def build(
     Raises:
         ConfigError: a key nobody knows, or a value of the wrong type; the message names the key.
     """
-    values = _from_settings(settings)
+    values, hints = _from_settings(settings), typing.get_type_hints(AuthConfig)
     for name, value in arguments.items():
         present = values.get(name)
-        if isinstance(present, dict):
-            value = {**present, **_given(value)}
-        values[name] = value
+        values[name] = _merged(hints[name], present, value) if isinstance(present, dict) else value
     for default in defaults:
         _fill_in(values, default)
     if not values.get("secrets"):
@@ -640,7 +638,7 @@ def _fill_in(values: dict[str, Any], default: Mapping[str, Any]) -> None:
         if name == "trusted_origins":
             values[name] = (*_value(hints[name], present or (), name), *_value(hints[name], value, name))
         elif is_dataclass(hints[name]):
-            values[name] = {**_given(value), **_given(present or {})}
+            values[name] = _merged(hints[name], _given(value), present or {})
         else:
             values.setdefault(name, value)
 
@@ -652,30 +650,53 @@ def _given(options: Any) -> Mapping[str, Any]:
     return {name: getattr(options, name) for name in options.given}
 
 
+def _merged(cls: Any, weaker: Mapping[str, Any], stronger: Any) -> dict[str, Any]:
+    """The options of a section over weaker ones, one by one, and so in the sections inside of it."""
+    hints, merged = typing.get_type_hints(cls), dict(weaker)
+    for name, value in _given(stronger).items():
+        present = merged.get(name)
+        if is_dataclass(hints.get(name)) and isinstance(present, dict) and isinstance(value, (Mapping, _Section)):
+            value = _merged(hints[name], present, value)
+        merged[name] = value
+    return merged
+
+
 def _from_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    hints = typing.get_type_hints(AuthConfig)
-    sections = sorted((name for name in hints if is_dataclass(hints[name])), key=len, reverse=True)
     values: dict[str, Any] = {}
-    for key in sorted(key for key in settings if key.startswith(PREFIX)):
-        name = key[len(PREFIX) :].lower()
-        inside = next((s for s in sections if name.startswith(s + "_")), None)
-        if name in sections:
-            if not isinstance(settings[key], Mapping):
-                raise ConfigError(f"{key} must be a dict, not {type(settings[key]).__name__}")
-            options = typing.get_type_hints(hints[name])
-            for option, value in settings[key].items():
-                _known(option, options, f"{key}[{option!r}]")
-                values.setdefault(name, {}).setdefault(option, _value(options[option], value, f"{key}[{option!r}]"))
-        elif name in hints:
-            values[name] = settings[key] if name == "secret" else _value(hints[name], settings[key], key)
-        elif inside:
-            option, options = name[len(inside) + 1 :], typing.get_type_hints(hints[inside])
-            _known(option, options, key, f"{PREFIX}{inside.upper()}_")
-            values.setdefault(inside, {})[option] = _value(options[option], settings[key], key)
-        else:
-            inner = (f"{s}_{option}" for s in sections for option in typing.get_type_hints(hints[s]))
-            _known(name, [*hints, *inner], key, PREFIX)
+    for key in sorted(key for key in settings if key.startswith(PREFIX)):  # a section before what is said of it alone
+        _read(values, AuthConfig, key[len(PREFIX) :].lower(), settings[key], key, PREFIX)
     return values
+
+
+def _read(values: dict[str, Any], cls: Any, name: str, value: Any, key: str, prefix: str = "") -> None:
+    """Put a setting where its name says that it belongs: ``session_cookie_cache_enabled`` is three levels deep.
+
+    Args:
+        values: of the section ``cls``.
+        cls: the section.
+        name: what of the key is left, in lower case.
+        value: as the settings have it.
+        key: the whole key, for messages.
+        prefix: what of it was taken off; nothing, inside of a dict.
+    """
+    hints = typing.get_type_hints(cls)
+    sections: dict[str, Any] = {option: hint for option, hint in hints.items() if is_dataclass(hint)}
+    inside = max((option for option in sections if name.startswith(option + "_")), key=len, default="")
+    if name in sections and not isinstance(value, sections[name]):
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{key} must be a dict, not {type(value).__name__}")
+        for option, inner in value.items():
+            # from_prefixed_env leaves the names inside of a section as they are in the environment
+            into = values.setdefault(name, {})
+            _read(into, sections[name], option.lower(), inner, f"{key}[{option!r}]")
+    elif name in hints:
+        values[name] = value if (cls, name) == (AuthConfig, "secret") else _value(hints[name], value, key)
+    elif inside and prefix:
+        into = values.setdefault(inside, {})
+        _read(into, sections[inside], name[len(inside) + 1 :], value, key, f"{prefix}{inside.upper()}_")
+    else:
+        inner_names = (f"{option}_{n}" for option, hint in sections.items() for n in typing.get_type_hints(hint))
+        _known(name, [*hints, *(inner_names if prefix else ())], key, prefix)
 
 
 def _known(name: str, names: Collection[str], shown: str, prefix: str = "") -> None:

@@ -20,7 +20,7 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Table, create_engine, event, inspect
 
-from flask_better_auth import BetterAuth, ConfigError
+from flask_better_auth import BetterAuth, ConfigError, CookieCache
 from flask_better_auth.config import AuthConfig, Limit, VersionedSecret, build
 
 HINTS = typing.get_type_hints(AuthConfig)
@@ -615,3 +615,46 @@ def test_import_loads_no_plugin_and_nothing_optional(extra: str) -> None:
     optional = {"redis", "authlib", "joserfc", "requests", "httpx", "nacl", "webauthn"} & loaded
     assert optional == ({"httpx"} if extra else set())
     assert not [name for name in loaded if name.startswith("flask_better_auth.plugins")]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"BETTER_AUTH_SESSION_COOKIE_CACHE_ENABLED": "true", "BETTER_AUTH_SESSION_COOKIE_CACHE_MAX_AGE": "60"},
+        {"BETTER_AUTH_SESSION": {"COOKIE_CACHE": {"ENABLED": "true", "MAX_AGE": 60}}},
+        {"BETTER_AUTH_SESSION": {"cookie_cache": {"enabled": True}}, "BETTER_AUTH_SESSION_COOKIE_CACHE_MAX_AGE": 60},
+        {"BETTER_AUTH_SESSION_COOKIE_CACHE": {"enabled": True, "max_age": 60}},
+    ],
+)
+def test_a_section_in_a_section_is_set_by_a_key_or_by_a_dict(settings: dict[str, Any]) -> None:
+    cache = build({}, settings).session.cookie_cache
+    assert (cache.enabled, cache.max_age, cache.strategy) == (True, timedelta(seconds=60), "compact")
+
+
+def test_the_environment_reaches_a_section_in_a_section(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLASK_BETTER_AUTH_USER__CHANGE_EMAIL__ENABLED", "true")
+    monkeypatch.setenv("FLASK_BETTER_AUTH_USER_DELETE_USER_ENABLED", "true")
+    app = Flask("host")
+    app.config.from_prefixed_env()
+    options = build({}, app.config).user
+    assert (options.change_email.enabled, options.delete_user.enabled) == (True, True)
+
+
+def test_the_constructor_and_the_settings_share_a_section_in_a_section() -> None:
+    settings = {"BETTER_AUTH_SESSION_COOKIE_CACHE_MAX_AGE": 60, "BETTER_AUTH_SESSION_COOKIE_CACHE_VERSION": "7"}
+    for given in ({"enabled": True, "version": "8"}, CookieCache(enabled=True, version="8")):
+        cache = build({"session": {"cookie_cache": given}}, settings).session.cookie_cache
+        assert (cache.enabled, cache.version, cache.max_age) == (True, "8", timedelta(seconds=60))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({"BETTER_AUTH_SESSION_COOKIE_CACHE_MAXAGE": 60}, "BETTER_AUTH_SESSION_COOKIE_CACHE_MAX_AGE"),
+        ({"BETTER_AUTH_SESSION": {"cookie_cache": {"maxage": 60}}}, "nearest one is max_age"),
+        ({"BETTER_AUTH_SESSION_COOKIE_CACHE": 5}, "must be a dict"),
+    ],
+)
+def test_a_wrong_option_of_a_section_in_a_section_is_named(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        build({}, settings)
