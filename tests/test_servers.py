@@ -20,6 +20,7 @@ import httpx
 import pytest
 from conftest import FAST, ORIGIN, PASSWORD, SECRET, STUCK, Site, at_once, tear_down
 from flask import Flask, g, has_app_context, has_request_context
+from secondary import OwnRedis
 from sqlalchemy import Table, create_engine, event, inspect, select
 
 from flask_better_auth import BetterAuth, DatabaseHooks, current_user
@@ -203,6 +204,31 @@ def test_r17_two_workers_serve_many_users_and_stop_cleanly(
     sessions = {session.user_id: session.token for session in site.rows("session")}
     assert sessions.keys() == {users["racer@example.com"], users[email(6)]}
     assert sessions[users[email(6)]] == token
+
+
+@pytest.mark.parametrize(
+    ("options", "beside"),
+    [(["gthread", "--threads", "4"], "false"), (["gevent"], "false"), (["gevent", "--preload"], "true")],
+)
+def test_r17_workers_share_their_sessions_through_redis(
+    site: Site,
+    database_url: str,
+    tmp_path: Path,
+    own_redis: OwnRedis,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    beside: str,
+) -> None:
+    """Under gevent nobody may wait for SQLite while the one that holds its lock waits for Redis."""
+    monkeypatch.setenv("FLASK_BETTER_AUTH_SECONDARY_STORAGE", own_redis.url)
+    monkeypatch.setenv("FLASK_BETTER_AUTH_SESSION_STORE_SESSION_IN_DATABASE", beside)
+    with gunicorn(tmp_path, database_url, "--workers", "2", "--worker-class", *options) as server:
+        out = ({"success": True}, (None, None))
+        for number, seen in enumerate(at_once(12, lambda number: journey(server, number))):
+            me = (email(number), email(number))
+            assert seen == [200, me, *out, 200, me, *out], number
+    assert "Traceback" not in server.log
+    assert not site.rows("session")
 
 
 def test_r17_worker_that_another_overtakes_while_it_makes_its_tables_starts(database_url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -29,6 +30,8 @@ from . import fields
 
 #: Units that are open around the current code, outermost first: a hook may call ``auth.api`` from inside one.
 _open_units: ContextVar[tuple[Session, ...]] = ContextVar("better_auth_open_units", default=())
+#: Seconds until a unit no longer waits for those before it.
+_PATIENCE = 5
 #: Where a session of the application keeps the work that waits for its commit.
 _WAITING = "better_auth_waiting"
 #: SQLSTATE and error numbers of a lock that was not granted in time, and of a value that must be unique.
@@ -98,7 +101,7 @@ def _own(call: Call) -> Iterator[Session]:
     session = call.db
     waits = _check_conflict(call.state, session, call.state.models["user"])
     try:
-        with session.begin():
+        with _turn(call, session), session.begin():
             if waits:
                 _limit_waiting(session, call.state.models["user"])
             yield session
@@ -106,6 +109,31 @@ def _own(call: Call) -> Iterator[Session]:
         if waits and _error_codes(error) & _LOCK_TIMEOUTS:
             raise TransactionConflict from error
         raise
+
+
+@contextmanager
+def _turn(call: Call, session: Session) -> Iterator[None]:
+    """Let one unit of this process at a time write to SQLite, where units wait for a secondary storage in between.
+
+    SQLite waits for its lock in C, where no other greenlet runs: under gevent the one that holds the lock, and waits
+    for the storage, would never go on.
+    """
+    bind = session.get_bind(mapper=inspect(call.state.models["user"]))
+    if call.state.storage is None or bind.dialect.name != "sqlite":
+        yield
+        return
+    lock = call.state.once(_lock)
+    held = lock.acquire(timeout=_PATIENCE)  # without it the lock of SQLite decides, as ever
+    try:
+        yield
+    finally:
+        if held:
+            lock.release()
+
+
+def _lock(state: AuthState) -> threading.RLock:
+    # made at its first use, in the worker: one from before the fork would be none of gevent's
+    return threading.RLock()
 
 
 @contextmanager

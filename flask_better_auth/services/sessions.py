@@ -78,7 +78,7 @@ def _token(call: Call) -> str | None:
 class Purpose(Enum):
     """What the caller's session is asked for."""
 
-    #: To show it: a copy will do, from the cookie or from a storage (DESIGN, "cookie cache").
+    #: To show it: a copy will do, from the cookie or from a storage.
     SHOW = 1
     #: To let something be done.
     GUARD = 2
