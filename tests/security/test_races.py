@@ -464,6 +464,31 @@ def test_s2_whatever_makes_links_void_waits_for_the_others_and_not_for_ever(aren
     assert seen["reset", 200] + seen["address", 200] + seen["password", 200] >= rounds
 
 
+def test_h1_of_many_who_follow_one_link_that_proves_an_address_one_is_signed_in(
+    make_arena: Callable[..., Site], plan: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds, threads = plan
+    told: list[str] = []
+    options = {
+        "auto_sign_in_after_verification": True,
+        "after_email_verification": lambda user: told.append(user["id"]),
+    }
+    arena = make_arena(email_verification=options)
+    for number in range(rounds):
+        arena.sign_up("ada")
+        (user,) = arena.rows("user")
+        query = {"token": email_token(arena, user.id, user.email)}
+        with monkeypatch.context() as patch:
+            meet_first(patch, users, "find", threads)  # to all of them the address was unproven
+            answers = at_once(threads, lambda _, query=query: arena.browser().get("/verify-email", query_string=query))
+        assert {(a.status_code, a.json["status"]) for a in answers} == {(200, True)}
+        assert Counter("session_token" in str(a.headers.getlist("Set-Cookie")) for a in answers)[True] == 1
+        assert len(arena.rows("session")) == 2  # that of the sign-up, and one more
+        assert [user.email_verified for user in arena.rows("user")] == [True]
+        assert len(told) == number + 1
+        clear(arena)
+
+
 def test_h7_of_many_links_to_change_an_address_one_counts(
     arena: Site, plan: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
