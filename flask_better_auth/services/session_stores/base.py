@@ -6,10 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
 
-from sqlalchemy import bindparam, select
-
-from ...context import AuthState, Call, Record
-from .. import records
+from ...context import Call, Record
+from .. import records, users
 
 
 class SessionStore(ABC):
@@ -28,10 +26,9 @@ class SessionStore(ABC):
     def find(self, call: Call, token: str) -> Iterator[tuple[Record, Record]]:
         """The session of a token and the user whose it is, both as they are stored at this moment."""
         session = self.session(call, token)
-        if session is not None:
-            user = call.state.tables["user"]
-            for row in records.rows(call, call.state.once(_user), {"id": session.user_id}):
-                yield session, user.record(row)
+        user = users.find_by_id(call, session.user_id) if session is not None else None
+        if session is not None and user is not None:
+            yield session, user
 
     def glance(self, call: Call, token: str) -> Iterator[tuple[Record, Record]]:
         """The session of a token and its user for showing them: perhaps as they were a while ago."""
@@ -82,8 +79,3 @@ class SessionStore(ABC):
 
     def user_gone(self, call: Call, user: Record) -> None:  # noqa: B027 - the database knows by itself
         """Take note that a user is being deleted: none of their sessions may be found any more."""
-
-
-def _user(state: AuthState) -> Any:
-    columns = state.tables["user"].columns
-    return select(*columns.values()).where(columns["id"] == bindparam("id"))
