@@ -129,7 +129,7 @@ def _verify(call: Call, claims: email_links.Claims, user: Record) -> Reply:
     if options.before_email_verification is not None:
         options.before_email_verification(user=call.state.tables["user"].shown(user))
     columns = call.state.tables["user"].columns
-    # of many who follow the link at once it signs one in, and the application is told once (SECURITY H1)
+    # of many who follow the link at once it signs one in, and the application is told once
     unproven = (columns["email"] == user.email, columns["email_verified"].is_not(True))
     with records.unit(call):
         verified = users.update(call, user, {"email_verified": True}, *unproven)

@@ -464,7 +464,7 @@ def test_s2_whatever_makes_links_void_waits_for_the_others_and_not_for_ever(aren
     assert seen["reset", 200] + seen["address", 200] + seen["password", 200] >= rounds
 
 
-def test_h1_of_many_who_follow_one_link_that_proves_an_address_one_is_signed_in(
+def test_of_many_who_follow_one_link_that_proves_an_address_one_is_signed_in(
     make_arena: Callable[..., Site], plan: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rounds, threads = plan
