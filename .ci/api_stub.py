@@ -15,7 +15,7 @@ from marshmallow import fields
 
 from flask_better_auth import plugins, views
 from flask_better_auth.endpoint import Endpoint
-from flask_better_auth.wire import Bool, Id, QueryFlag, Str, WireSchema
+from flask_better_auth.wire import Bool, Id, Mapped, Part, QueryFlag, Str, Texts, WireSchema
 
 HEAD = '''"""Generated from the declarations of the endpoints by .ci/api_stub.py."""
 
@@ -46,7 +46,8 @@ KINDS = (
     (Str, "str"),
     (Bool, "bool"),
     (QueryFlag, "bool"),
-    (fields.Dict, "Mapping[str, Any]"),
+    (Texts, "list[str]"),
+    ((fields.Dict, Mapped, Part), "Mapping[str, Any]"),
     (fields.Int, "int"),
 )
 

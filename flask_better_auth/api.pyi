@@ -22,6 +22,104 @@ class API:
     def __getattr__(self, name: str) -> Callable[..., Any]: ...
     def __dir__(self) -> list[str]: ...
     @overload
+    def account_info(
+        self,
+        *,
+        account_id: str = ...,
+        use_account_cookie: bool = ...,
+        user_id: str | int | UUID = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """What a provider says of the caller at this moment."""
+    @overload
+    def account_info(
+        self,
+        *,
+        account_id: str = ...,
+        use_account_cookie: bool = ...,
+        user_id: str | int | UUID = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """What a provider says of the caller at this moment."""
+    @overload
+    def account_info(
+        self,
+        *,
+        account_id: str = ...,
+        use_account_cookie: bool = ...,
+        user_id: str | int | UUID = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """What a provider says of the caller at this moment."""
+    @overload
+    def callback_oauth(
+        self,
+        *,
+        id: str,
+        code: str = ...,
+        error: str = ...,
+        device_id: str = ...,
+        error_description: str = ...,
+        state: str = ...,
+        user: str = ...,
+        iss: str = ...,
+        body: _Fields = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> Any:
+        """What a provider sends a browser back to; every end of it is a redirect."""
+    @overload
+    def callback_oauth(
+        self,
+        *,
+        id: str,
+        code: str = ...,
+        error: str = ...,
+        device_id: str = ...,
+        error_description: str = ...,
+        state: str = ...,
+        user: str = ...,
+        iss: str = ...,
+        body: _Fields = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """What a provider sends a browser back to; every end of it is a redirect."""
+    @overload
+    def callback_oauth(
+        self,
+        *,
+        id: str,
+        code: str = ...,
+        error: str = ...,
+        device_id: str = ...,
+        error_description: str = ...,
+        state: str = ...,
+        user: str = ...,
+        iss: str = ...,
+        body: _Fields = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """What a provider sends a browser back to; every end of it is a redirect."""
+    @overload
     def change_email(
         self,
         *,
@@ -287,6 +385,49 @@ class API:
     ) -> Any:
         """Show an error to a browser that a redirect brought here; in production, on the application's own page."""
     @overload
+    def get_access_token(
+        self,
+        *,
+        account_id: str = ...,
+        use_account_cookie: bool = ...,
+        user_id: str | int | UUID = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Get an access token of one of the caller's accounts, a new one if it is over; the server may name any
+        user."""
+    @overload
+    def get_access_token(
+        self,
+        *,
+        account_id: str = ...,
+        use_account_cookie: bool = ...,
+        user_id: str | int | UUID = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Get an access token of one of the caller's accounts, a new one if it is over; the server may name any
+        user."""
+    @overload
+    def get_access_token(
+        self,
+        *,
+        account_id: str = ...,
+        use_account_cookie: bool = ...,
+        user_id: str | int | UUID = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Get an access token of one of the caller's accounts, a new one if it is over; the server may name any
+        user."""
+    @overload
     def get_session(
         self,
         *,
@@ -361,6 +502,67 @@ class API:
         """Tell whether nobody has a username. This discloses which ones exist, by design; ``disabled_paths`` ends
         it."""
     @overload
+    def link_social_account(
+        self,
+        *,
+        callback_url: str = ...,
+        provider: str = ...,
+        id_token: Mapping[str, Any] = ...,
+        request_sign_up: bool = ...,
+        scopes: list[str] = ...,
+        error_callback_url: str = ...,
+        disable_redirect: bool = ...,
+        login_hint: str = ...,
+        additional_params: Mapping[str, Any] = ...,
+        additional_data: Mapping[str, Any] = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Add an account of a provider to the caller's ways of signing in, as ``sign_in_social`` signs in."""
+    @overload
+    def link_social_account(
+        self,
+        *,
+        callback_url: str = ...,
+        provider: str = ...,
+        id_token: Mapping[str, Any] = ...,
+        request_sign_up: bool = ...,
+        scopes: list[str] = ...,
+        error_callback_url: str = ...,
+        disable_redirect: bool = ...,
+        login_hint: str = ...,
+        additional_params: Mapping[str, Any] = ...,
+        additional_data: Mapping[str, Any] = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Add an account of a provider to the caller's ways of signing in, as ``sign_in_social`` signs in."""
+    @overload
+    def link_social_account(
+        self,
+        *,
+        callback_url: str = ...,
+        provider: str = ...,
+        id_token: Mapping[str, Any] = ...,
+        request_sign_up: bool = ...,
+        scopes: list[str] = ...,
+        error_callback_url: str = ...,
+        disable_redirect: bool = ...,
+        login_hint: str = ...,
+        additional_params: Mapping[str, Any] = ...,
+        additional_data: Mapping[str, Any] = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Add an account of a provider to the caller's ways of signing in, as ``sign_in_social`` signs in."""
+    @overload
     def list_sessions(
         self,
         *,
@@ -407,6 +609,144 @@ class API:
     ) -> Any:
         """List the caller's ways of signing in, oldest first, without what they hold (SECURITY J12)."""
     @overload
+    def oauth_popup_start(
+        self,
+        *,
+        provider: str = ...,
+        popup_origin: str = ...,
+        popup_nonce: str = ...,
+        callback_url: str = ...,
+        error_callback_url: str = ...,
+        new_user_callback_url: str = ...,
+        scopes: str = ...,
+        request_sign_up: str = ...,
+        additional_data: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> Any:
+        """Send a popup to a provider. A page on a trusted origin has opened it, and that origin alone hears of the
+        end."""
+    @overload
+    def oauth_popup_start(
+        self,
+        *,
+        provider: str = ...,
+        popup_origin: str = ...,
+        popup_nonce: str = ...,
+        callback_url: str = ...,
+        error_callback_url: str = ...,
+        new_user_callback_url: str = ...,
+        scopes: str = ...,
+        request_sign_up: str = ...,
+        additional_data: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Send a popup to a provider. A page on a trusted origin has opened it, and that origin alone hears of the
+        end."""
+    @overload
+    def oauth_popup_start(
+        self,
+        *,
+        provider: str = ...,
+        popup_origin: str = ...,
+        popup_nonce: str = ...,
+        callback_url: str = ...,
+        error_callback_url: str = ...,
+        new_user_callback_url: str = ...,
+        scopes: str = ...,
+        request_sign_up: str = ...,
+        additional_data: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Send a popup to a provider. A page on a trusted origin has opened it, and that origin alone hears of the
+        end."""
+    @overload
+    def oauth_proxy(
+        self,
+        *,
+        callback_url: str = ...,
+        profile: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> Any:
+        """What ``oauth_proxy_completion`` does, under its older address."""
+    @overload
+    def oauth_proxy(
+        self,
+        *,
+        callback_url: str = ...,
+        profile: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """What ``oauth_proxy_completion`` does, under its older address."""
+    @overload
+    def oauth_proxy(
+        self,
+        *,
+        callback_url: str = ...,
+        profile: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """What ``oauth_proxy_completion`` does, under its older address."""
+    @overload
+    def oauth_proxy_completion(
+        self,
+        *,
+        id: str,
+        callback_url: str = ...,
+        profile: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> Any:
+        """Sign in who comes back from production, where the sign-in began; every end of it is a redirect."""
+    @overload
+    def oauth_proxy_completion(
+        self,
+        *,
+        id: str,
+        callback_url: str = ...,
+        profile: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Sign in who comes back from production, where the sign-in began; every end of it is a redirect."""
+    @overload
+    def oauth_proxy_completion(
+        self,
+        *,
+        id: str,
+        callback_url: str = ...,
+        profile: str = ...,
+        query: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Sign in who comes back from production, where the sign-in began; every end of it is a redirect."""
+    @overload
     def ok(
         self, *, headers: _Headers = ..., session: _Session = ..., as_response: Literal[False] = ...
     ) -> dict[str, Any]:
@@ -419,6 +759,86 @@ class API:
         self, *, headers: _Headers = ..., session: _Session = ..., return_headers: bool = ..., return_status: bool = ...
     ) -> Any:
         """Tell that the server answers."""
+    @overload
+    def one_tap_callback(
+        self,
+        *,
+        id_token: str = ...,
+        callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Sign in with an ID token of Google One Tap. A callback URL is checked, for the client goes there by
+        itself."""
+    @overload
+    def one_tap_callback(
+        self,
+        *,
+        id_token: str = ...,
+        callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Sign in with an ID token of Google One Tap. A callback URL is checked, for the client goes there by
+        itself."""
+    @overload
+    def one_tap_callback(
+        self,
+        *,
+        id_token: str = ...,
+        callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Sign in with an ID token of Google One Tap. A callback URL is checked, for the client goes there by
+        itself."""
+    @overload
+    def refresh_token(
+        self,
+        *,
+        account_id: str = ...,
+        use_account_cookie: bool = ...,
+        user_id: str | int | UUID = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Get new tokens of one of the caller's accounts from its provider."""
+    @overload
+    def refresh_token(
+        self,
+        *,
+        account_id: str = ...,
+        use_account_cookie: bool = ...,
+        user_id: str | int | UUID = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Get new tokens of one of the caller's accounts from its provider."""
+    @overload
+    def refresh_token(
+        self,
+        *,
+        account_id: str = ...,
+        use_account_cookie: bool = ...,
+        user_id: str | int | UUID = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Get new tokens of one of the caller's accounts from its provider."""
     @overload
     def request_password_reset(
         self,
@@ -745,6 +1165,73 @@ class API:
     ) -> Any:
         """Sign in with an e-mail address and a password."""
     @overload
+    def sign_in_social(
+        self,
+        *,
+        callback_url: str = ...,
+        provider: str = ...,
+        id_token: Mapping[str, Any] = ...,
+        request_sign_up: bool = ...,
+        scopes: list[str] = ...,
+        error_callback_url: str = ...,
+        disable_redirect: bool = ...,
+        login_hint: str = ...,
+        additional_params: Mapping[str, Any] = ...,
+        additional_data: Mapping[str, Any] = ...,
+        new_user_callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[False] = ...,
+    ) -> dict[str, Any]:
+        """Sign in with a provider: the answer says where the browser has to go, unless the client has an ID token
+        of the provider already."""
+    @overload
+    def sign_in_social(
+        self,
+        *,
+        callback_url: str = ...,
+        provider: str = ...,
+        id_token: Mapping[str, Any] = ...,
+        request_sign_up: bool = ...,
+        scopes: list[str] = ...,
+        error_callback_url: str = ...,
+        disable_redirect: bool = ...,
+        login_hint: str = ...,
+        additional_params: Mapping[str, Any] = ...,
+        additional_data: Mapping[str, Any] = ...,
+        new_user_callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        as_response: Literal[True],
+    ) -> Response:
+        """Sign in with a provider: the answer says where the browser has to go, unless the client has an ID token
+        of the provider already."""
+    @overload
+    def sign_in_social(
+        self,
+        *,
+        callback_url: str = ...,
+        provider: str = ...,
+        id_token: Mapping[str, Any] = ...,
+        request_sign_up: bool = ...,
+        scopes: list[str] = ...,
+        error_callback_url: str = ...,
+        disable_redirect: bool = ...,
+        login_hint: str = ...,
+        additional_params: Mapping[str, Any] = ...,
+        additional_data: Mapping[str, Any] = ...,
+        new_user_callback_url: str = ...,
+        body: _Fields = ...,
+        headers: _Headers = ...,
+        session: _Session = ...,
+        return_headers: bool = ...,
+        return_status: bool = ...,
+    ) -> Any:
+        """Sign in with a provider: the answer says where the browser has to go, unless the client has an ID token
+        of the provider already."""
+    @overload
     def sign_in_username(
         self,
         *,
@@ -799,7 +1286,8 @@ class API:
         session: _Session = ...,
         as_response: Literal[False] = ...,
     ) -> dict[str, Any]:
-        """End the caller's session. It never fails: a browser without a session is signed out already."""
+        """End the caller's session; the answer says where a provider ends its own, if one can. It never fails: a
+        browser without a session is signed out already."""
     @overload
     def sign_out(
         self,
@@ -812,7 +1300,8 @@ class API:
         session: _Session = ...,
         as_response: Literal[True],
     ) -> Response:
-        """End the caller's session. It never fails: a browser without a session is signed out already."""
+        """End the caller's session; the answer says where a provider ends its own, if one can. It never fails: a
+        browser without a session is signed out already."""
     @overload
     def sign_out(
         self,
@@ -826,7 +1315,8 @@ class API:
         return_headers: bool = ...,
         return_status: bool = ...,
     ) -> Any:
-        """End the caller's session. It never fails: a browser without a session is signed out already."""
+        """End the caller's session; the answer says where a provider ends its own, if one can. It never fails: a
+        browser without a session is signed out already."""
     @overload
     def sign_up_email(
         self,

@@ -21,7 +21,7 @@ from sqlalchemy.types import JSON, BigInteger, Boolean, DateTime, Integer, TypeE
 from . import clock
 from .config import AuthConfig
 from .context import AuthState
-from .models import column_name, kind_of
+from .models import IDENTITY, column_name, kind_of
 from .services import accounts
 
 #: What JavaScript writes of a time, for SQL's LIKE.
@@ -164,8 +164,20 @@ class _Comparison:
             elif one and column.name not in first:
                 told = "has no index: whoever looks for a row by it reads the whole table"
                 yield Finding("warning", self._where(column.name), told, self._index(column))
+        yield from self._identities([*unique, *(index["column_names"] for index in indexes)])
         if not self._is("sqlite"):  # which does not heed foreign keys unless it is told to, nor tell their options
             yield from self._foreign_keys()
+
+    def _identities(self, indexed: list[Any]) -> Iterator[Finding]:
+        """Whether the account of a user at a provider is found without reading all of them."""
+        names = [column_name(self.table.metadata, name) for name in IDENTITY]
+        if not all(name in self.columns and name in self.table.columns for name in names) or names in indexed:
+            return
+        quote, name = self.dialect.identifier_preparer.quote, f"{self.table.name}_{'_'.join(names)}_uidx"
+        columns = ", ".join(map(quote, names))
+        told = "have no unique index: who signs in with a provider is looked for among all accounts"
+        made = f"CREATE UNIQUE INDEX {quote(name)} ON {self.quoted} ({columns})"
+        yield Finding("warning", f"{self.table.name}.{' and '.join(names)}", told, (made,))
 
     def _foreign_keys(self) -> Iterator[Finding]:
         ours = {column.name for column in self.table.columns if column.foreign_keys}

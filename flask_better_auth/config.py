@@ -184,11 +184,15 @@ class UserOptions(_Section):
         additional_fields: further columns, name -> ``AdditionalField`` or a dict of its arguments.
         change_email: see ``ChangeEmail``.
         delete_user: see ``DeleteUser``.
+        validate_user_info: called with ``user``, what is known of them, and ``source``, a dict of ``action``
+            (``"create-user"``, ``"sign-in"`` or ``"link-account"``), ``method`` and, of a provider, ``oauth``, whenever
+            somebody signs up, or comes from a provider. An ``APIError`` that it raises is the answer.
     """
 
     additional_fields: AdditionalFields = field(default_factory=dict)
     change_email: ChangeEmail = field(default_factory=ChangeEmail)
     delete_user: DeleteUser = field(default_factory=DeleteUser)
+    validate_user_info: Callable[..., object] | None = None
 
 
 @dataclass(frozen=True)
@@ -196,10 +200,24 @@ class AccountLinking:
     """The ways of signing in that a user has (reference option ``account.accountLinking``).
 
     Args:
+        enabled: accounts of providers are added to users that are there already.
+        disable_implicit_linking: only ``link_social_account`` adds one, never a sign-in whose address a user has.
+        require_local_email_verified: a sign-in adds one only to a user whose own address is proven. Without it the
+            user whom it proves first loses what was there before: passwords, other accounts, and sessions.
+        trusted_providers: identifiers of providers whose addresses count as proven though they do not say so, or a
+            function of the request that returns such. Providers whose addresses anybody can choose never count.
+        allow_different_emails: ``link_social_account`` adds one with another address than the user's.
         allow_unlinking_all: the last one may be unlinked too; nothing then signs the user in again.
+        update_user_info_on_link: name, picture and additional fields become what the provider says.
     """
 
+    enabled: bool = True
+    disable_implicit_linking: bool = False
+    require_local_email_verified: bool = True
+    trusted_providers: tuple[str, ...] | Callable[[Request], Iterable[str]] = ()
+    allow_different_emails: bool = False
     allow_unlinking_all: bool = False
+    update_user_info_on_link: bool = False
 
 
 @dataclass(frozen=True)
@@ -209,10 +227,23 @@ class AccountOptions(_Section):
     Args:
         additional_fields: further columns.
         account_linking: see ``AccountLinking``.
+        encrypt_oauth_tokens: what lets into a user's account at a provider is encrypted in the database.
+        store_account_cookie: the browser keeps the account that it signed in with, encrypted, for five minutes; so
+            ``get_access_token(use_account_cookie=True)`` needs no look-up.
+        store_state_strategy: where a sign-in with a provider is kept until the browser is back: a row in
+            ``"database"`` that is used up, or an encrypted ``"cookie"``.
+        skip_state_cookie_check: a sign-in may be begun in one browser and ended in another. Whoever gets somebody to
+            follow a link signs them in as whom they like then.
+        update_account_on_sign_in: the tokens of the provider are stored anew with each sign-in.
     """
 
     additional_fields: AdditionalFields = field(default_factory=dict)
     account_linking: AccountLinking = field(default_factory=AccountLinking)
+    encrypt_oauth_tokens: bool = False
+    store_account_cookie: bool = False
+    store_state_strategy: Literal["database", "cookie"] = "database"
+    skip_state_cookie_check: bool = False
+    update_account_on_sign_in: bool = True
 
 
 #: How the identifier of a verification is stored; see ``VerificationOptions``.

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from werkzeug.datastructures import Headers
 
 from . import models, signals, storage, urls
+from .account_cookie import AccountCookie
 from .config import AdditionalFields, AuthConfig
 from .cookie_cache import CookieCache, Copy
 from .cookies import CookieJar, SetCookies
@@ -28,6 +29,8 @@ from .wire import Output, moment, wire_name
 if TYPE_CHECKING:
     from .endpoint import Endpoint, Registry
     from .hooks import DatabaseHooks, Hooks
+    from .oauth.provider import Provider
+    from .oauth.state import Flow
     from .plugin import Plugin
     from .ratelimit import RateLimits
     from .services.session_stores import SessionStore
@@ -142,11 +145,14 @@ class AuthState:
         self.cookies = CookieJar(config, production=not relaxed)
         self.secrets = self.cookies.secrets
         self.cookie_cache = CookieCache(config, self.cookies, self.logger.warning)
+        self.account_cookie = AccountCookie(config, self.cookies, self.logger.warning)
         secondary = storage.build(config.secondary_storage)
         #: The secondary storage, if there is one.
         self.storage = Guarded(secondary, self._tell_of_storage) if secondary is not None else None
         #: Where sessions are kept.
         self.sessions: SessionStore
+        #: Those whose users can sign in, by their identifiers.
+        self.providers: Mapping[str, Provider] = {}
         self.passwords = Passwords(config, relaxed=relaxed, on_failure=self._password_check_failed)
         self.registry: Registry
         self.limits: RateLimits
@@ -254,7 +260,7 @@ class Reply:
     @property
     def is_redirect(self) -> bool:
         """Whether the answer is a redirect and nothing else."""
-        return self.location is not None and self.body is None
+        return self.location is not None and self.body is None and self.html is None
 
 
 class Call:
@@ -300,6 +306,12 @@ class Call:
         self.after_commit: list[Callable[[], object]] = []
         #: What undoes the unit's writes to places that know no transactions.
         self.on_rollback: list[Callable[[], object]] = []
+        #: What plugins want to know again when the browser comes back from a provider; clients cannot set it.
+        self.server_context: dict[str, Any] = {}
+        #: The sign-in with a provider that this call begins or takes up again.
+        self.flow: Flow | None = None
+        #: Where the routes are of the server that providers send browsers back to, if that is another one.
+        self.redirect_base: str | None = None
         self._copy: tuple[Copy | None] | None = None
         self._own: Session | None = None
         self._after_reply: list[Callable[[], object]] = []
@@ -381,6 +393,33 @@ class Call:
         if cache.enabled:
             shown = tables["session"].shown(session), tables["user"].shown(user)
             cache.write(self.cookies, self.request.cookies, *shown, remember=remember)
+            self._renew_account(user)
+
+    def keep_account(self, account: Record) -> None:
+        """Hand the browser the account that it signs in with, if it is to have it."""
+        if self.state.account_cookie.enabled:
+            wired = self.state.tables["account"].wired({**account, "password": None})
+            self.state.account_cookie.write(self.cookies, self.request.cookies, wired)
+
+    def kept_account(self, user_id: str) -> Record | None:
+        """The account that the browser sent, if it is that user's (SECURITY I9)."""
+        cookie = self.state.account_cookie
+        found = cookie.read(self.request.cookies) if cookie.enabled else None
+        with suppress(ValueError):
+            account = self.state.tables["account"].revived(found) if found is not None else None
+            return account if account is not None and account.user_id == user_id else None
+        return None
+
+    def _renew_account(self, user: Record) -> None:
+        """Let the account live as long as the copy of the session; one of another user goes."""
+        cookie, sent = self.state.account_cookie, self.request.cookies
+        if not cookie.enabled or cookie.is_set(self.cookies) or cookie.read(sent) is None:
+            return
+        account = self.kept_account(user.id)
+        if account is not None:
+            self.keep_account(account)
+        else:
+            cookie.expire(self.cookies, sent)
 
     def cached_session(self, token: str) -> Copy | None:
         """The copy of session and user that the browser sent, as rows, if there is one that counts."""
@@ -411,6 +450,10 @@ class Call:
         cache, sent = self.state.cookie_cache, self.request.cookies
         self.cookies.expire(jar.session_token)
         self.cookies.expire(jar.session_data)
+        if self.state.account_cookie.enabled:
+            self.state.account_cookie.expire(self.cookies, sent)
+        if self.config.account.store_state_strategy == "cookie":
+            self.cookies.expire(jar.oauth_state)
         if cache.enabled:
             cache.sweep(self.cookies, sent)
         self.cookies.expire(jar.dont_remember)

@@ -37,6 +37,67 @@ class Copy(NamedTuple):
     expires_at: datetime
 
 
+class ChunkedCookie:
+    """A cookie that is cut into several where a browser would drop it as one.
+
+    Args:
+        cookie: name and attributes.
+        warn: is told of a value that is too large for any number of them.
+    """
+
+    def __init__(self, cookie: Cookie, warn: Callable[[str], object]) -> None:
+        self.cookie, self._warn = cookie, warn
+        self._chunk = re.compile(rf"{re.escape(cookie.name)}\.(0|[1-9]\d?)")
+
+    def names(self, sent: Mapping[str, str]) -> list[str]:
+        """The parts that the browser has sent."""
+        return [name for name in sent if name == self.cookie.name or self._chunk.fullmatch(name)]
+
+    def value(self, sent: Mapping[str, str]) -> str:
+        """What the browser has sent, put together; empty, if a part is missing."""
+        if self.cookie.name in sent:
+            return sent[self.cookie.name]
+        chunks = {int(found[1]): sent[name] for name in sent if (found := self._chunk.fullmatch(name))}
+        return "".join(chunks.get(number, "\0") for number in range(len(chunks)))  # in order, none missing
+
+    def set(self, cookies: SetCookies, sent: Mapping[str, str], value: str, life: timedelta | None) -> None:
+        """Hand the browser a value; parts of another one that it keeps would be taken for parts of this one."""
+        parts = self._parts(value, life)
+        names = {cookie.name for cookie, _ in parts}
+        for name in self.names(sent):
+            if name not in names:
+                cookies.expire(Cookie(name, self.cookie.attributes))
+            elif name != self.cookie.name:
+                cookies.unset(name)
+        for cookie, part in parts:
+            cookies.set(cookie, part, max_age=life)
+
+    def expire(self, cookies: SetCookies, sent: Mapping[str, str]) -> None:
+        """Make the browser forget the value, in however many parts it has it."""
+        for name in {self.cookie.name: None, **dict.fromkeys(self.names(sent))}:
+            cookies.expire(Cookie(name, self.cookie.attributes))
+
+    def sweep(self, cookies: SetCookies, sent: Mapping[str, str]) -> None:
+        """Make the browser forget each part that it sent; beside what was said already, as the reference does it."""
+        for name in self.names(sent):
+            cookies.set(Cookie(name, self.cookie.attributes), "", max_age=timedelta(0))
+
+    def _parts(self, value: str, life: timedelta | None) -> list[tuple[Cookie, str]]:
+        """The cookies that hold ``value``: one, or chunks of it; none, where it is beyond all measure."""
+        if len(self.cookie.line(value, life)) <= _LONGEST:
+            return [(self.cookie, value)]
+
+        def chunk(number: int) -> Cookie:
+            return Cookie(f"{self.cookie.name}.{number}", self.cookie.attributes)
+
+        size = _LONGEST - len(chunk(99).line("", life))
+        parts = [value[start : start + size] for start in range(0, len(value), size)]
+        if len(parts) > _MOST_CHUNKS:
+            self._warn(f"better-auth: what belongs into the cookie {self.cookie.name} is too large for cookies")
+            return []
+        return [(chunk(number), part) for number, part in enumerate(parts)]
+
+
 class CookieCache:
     """Writes and reads the copies of one application.
 
@@ -49,17 +110,16 @@ class CookieCache:
     def __init__(self, config: AuthConfig, jar: CookieJar, warn: Callable[[str], object]) -> None:
         options = config.session.cookie_cache
         self.enabled, self._is_all = options.enabled, config.session.stateless
-        self._cookie, self._version, self._warn = jar.session_data, options.version, warn
+        self._cookie, self._version = ChunkedCookie(jar.session_data, warn), options.version
         self._brief = _BRIEF[options.strategy]
-        forms: dict[str, Callable[[str], _Form]] = {"compact": _Compact, "jwt": _Jwt, "jwe": _Jwe}
+        forms: dict[str, Callable[[str], _Form]] = {"compact": _Compact, "jwt": _Jwt, "jwe": Jwe}
         self._forms = [forms[options.strategy](secret) for secret in jar.secrets.trusted]
-        self._chunk = re.compile(rf"{re.escape(self._cookie.name)}\.(0|[1-9]\d?)")
         update_age = options.max_age / 5 if options.refresh_cache is True else options.refresh_cache
         self._update_age = update_age or timedelta(0)
 
     def is_sent(self, sent: Mapping[str, str]) -> bool:
         """Whether the browser has sent something in place of a copy, whatever it is."""
-        return bool(self._names(sent))
+        return bool(self._cookie.names(sent))
 
     def write(
         self,
@@ -78,7 +138,7 @@ class CookieCache:
             session, user: what may leave the server of the rows, under Python names.
             remember: false for a cookie that goes with the browser.
         """
-        life = self._cookie.attributes.max_age if remember else None
+        life = self._cookie.cookie.attributes.max_age if remember else None
         payload = {
             "session": _wired(session),
             "user": _wired(user),
@@ -86,15 +146,7 @@ class CookieCache:
             "version": self._version_of(session, user),
         }
         value = self._forms[0].write(payload, self._end(session, life))
-        parts = self._parts(value, life)
-        names = {cookie.name for cookie, _ in parts}
-        for name in self._names(sent):
-            if name not in names:
-                cookies.expire(Cookie(name, self._cookie.attributes))
-            elif name != self._cookie.name:
-                cookies.unset(name)
-        for cookie, part in parts:
-            cookies.set(cookie, part, max_age=life)
+        self._cookie.set(cookies, sent, value, life)
 
     def _end(self, session: Mapping[str, Any], life: timedelta | None) -> datetime:
         """When a copy is over: where it is all there is, not before the session."""
@@ -109,11 +161,7 @@ class CookieCache:
         One that was tampered with, that is over, of another version, of another session, or of a session that is over
         does not count (SECURITY G6).
         """
-        if self._cookie.name in sent:
-            value = sent[self._cookie.name]
-        else:
-            chunks = {int(found[1]): sent[name] for name in sent if (found := self._chunk.fullmatch(name))}
-            value = "".join(chunks.get(number, "\0") for number in range(len(chunks)))  # in order, none missing
+        value = self._cookie.value(sent)
         if not value:
             return None
         now = clock.now()
@@ -143,35 +191,15 @@ class CookieCache:
         return self._is_all and copy.expires_at - clock.now() < self._update_age
 
     def expire(self, cookies: SetCookies, sent: Mapping[str, str]) -> None:
-        """Make the browser forget its copy, in however many parts it has it."""
-        for name in {self._cookie.name: None, **dict.fromkeys(self._names(sent))}:
-            cookies.expire(Cookie(name, self._cookie.attributes))
+        """Make the browser forget its copy."""
+        self._cookie.expire(cookies, sent)
 
     def sweep(self, cookies: SetCookies, sent: Mapping[str, str]) -> None:
-        """Make the browser forget each part that it sent; beside what was said already, as the reference does it."""
-        for name in self._names(sent):
-            cookies.set(Cookie(name, self._cookie.attributes), "", max_age=timedelta(0))
+        """Make the browser forget each part of a copy that it sent."""
+        self._cookie.sweep(cookies, sent)
 
     def _version_of(self, session: Mapping[str, Any], user: Mapping[str, Any]) -> str:
         return self._version(session, user) if callable(self._version) else self._version
-
-    def _names(self, sent: Mapping[str, str]) -> list[str]:
-        return [name for name in sent if name == self._cookie.name or self._chunk.fullmatch(name)]
-
-    def _parts(self, value: str, life: timedelta | None) -> list[tuple[Cookie, str]]:
-        """The cookies that hold ``value``: one, or chunks of it; none, where it is beyond all measure."""
-        if len(self._cookie.line(value, life)) <= _LONGEST:
-            return [(self._cookie, value)]
-
-        def chunk(number: int) -> Cookie:
-            return Cookie(f"{self._cookie.name}.{number}", self._cookie.attributes)
-
-        size = _LONGEST - len(chunk(99).line("", life))
-        parts = [value[start : start + size] for start in range(0, len(value), size)]
-        if len(parts) > _MOST_CHUNKS:
-            self._warn("better-auth: a session is too large for the cookie cache")
-            return []
-        return [(chunk(number), part) for number, part in enumerate(parts)]
 
 
 def _wired(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -262,16 +290,14 @@ class _Jwt(_Jose):
             raise ValueError(str(error)) from error
 
 
-class _Jwe(_Jose):
-    """An encrypted JWT (RFC 7516, ``dir`` with ``A256CBC-HS512``), by a key derived from the secret."""
+class Jwe(_Jose):
+    """An encrypted JWT (RFC 7516, ``dir`` with ``A256CBC-HS512``), by a key derived from the secret for one purpose."""
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, salt: str = "better-auth-session") -> None:
         from joserfc import jwe
         from joserfc.jwk import OctKey
 
-        derived = crypto.derive_key(
-            secret, salt="better-auth-session", info="BetterAuth.js Generated Encryption Key", length=64
-        )
+        derived = crypto.derive_key(secret, salt=salt, info="BetterAuth.js Generated Encryption Key", length=64)
         self._jwe, self._key = jwe, OctKey.import_key(derived)
         self._kid = self._key.thumbprint()
 

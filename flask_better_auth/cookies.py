@@ -57,6 +57,9 @@ class CookieJar:
         self.session_token = self.cookie("session_token", max_age=config.session.expires_in)
         self.session_data = self.cookie("session_data", max_age=config.session.cookie_cache.max_age)
         self.dont_remember = self.cookie("dont_remember")
+        # what takes a sign-in with a provider up again: its number, or, in the other one, all of it
+        self.state = self.cookie("state", max_age=timedelta(minutes=5))
+        self.oauth_state = self.cookie("oauth_state", max_age=timedelta(minutes=10))
 
     @staticmethod
     def _wants_secure(config: AuthConfig, production: bool) -> bool:
@@ -143,6 +146,10 @@ class SetCookies:
     def value(self, cookie: Cookie) -> str:
         """What a cookie is set to, as the browser will send it; empty if it is expired or not set."""
         return next((value for one, value, _ in reversed(self._set) if one.name == cookie.name), "")
+
+    def values(self) -> dict[str, str]:
+        """What each cookie is set to, by its name; empty for one that is expired."""
+        return {cookie.name: value for cookie, value, _ in self._set}
 
     def lines(self) -> list[str]:
         """The ``Set-Cookie`` lines."""

@@ -14,7 +14,7 @@ from sqlalchemy import exc
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import StaticPool
 
-from . import models, plugin, responses, urls, views, web
+from . import models, plugin, providers, responses, urls, views, web
 from .api import API
 from .config import AdditionalFields, AuthConfig, build
 from .context import AuthState
@@ -28,6 +28,8 @@ from .services import session_stores
 
 if TYPE_CHECKING:
     from flask_limiter import Limiter
+
+    from .oauth.provider import Provider
 
 _KEY = "better_auth"
 _SECRET_LENGTH = 32
@@ -43,6 +45,9 @@ class BetterAuth:
         db: the application's Flask-SQLAlchemy. By default the one that is registered when ``init_app`` is called, else
             one of our own at ``BETTER_AUTH_DATABASE_URI``, whose tables are made at once.
         user_model: the application's own user class, a subclass of ``UserMixin``.
+        social_providers: who may sign users in, from ``flask_better_auth.providers``: a list, or a dict such as
+            ``{"github": {"client_id": "...", "client_secret": "..."}}``. What is missing, and providers beyond these,
+            come from the application's configuration, for example ``BETTER_AUTH_GITHUB_CLIENT_ID``.
         plugins: from ``flask_better_auth.plugins``, or own subclasses of ``Plugin``; their order counts.
         hooks: run around endpoints.
         database_hooks: run around rows.
@@ -59,6 +64,7 @@ class BetterAuth:
         *,
         db: SQLAlchemy | None = None,
         user_model: type[Any] | None = None,
+        social_providers: Sequence[Provider] | Mapping[str, Any] = (),
         plugins: Sequence[Plugin] = (),
         hooks: Hooks | None = None,
         database_hooks: DatabaseHooks | None = None,
@@ -72,7 +78,7 @@ class BetterAuth:
         self._database_hooks = DatabaseHooks.joined(
             [*(p.database_hooks for p in self._plugins), database_hooks or DatabaseHooks()]
         )
-        self._limiter, self._options = limiter, options
+        self._limiter, self._options, self._providers = limiter, options, social_providers
         self._endpoints = [*map(list, views.CORE), *(list(p.routes) for p in self._plugins)]
         self._models: models.Models | None = None
         self._apps: weakref.WeakSet[Flask] = weakref.WeakSet()
@@ -94,13 +100,17 @@ class BetterAuth:
         """
         if _KEY in app.extensions:
             raise ConfigError("this application has a BetterAuth already")
-        config = self._build(app.config)
+        settings, of_providers = providers.split(app.config)
+        config = self._build(settings)
         _check_secret(app, config)
         _check_urls(config)
         db, own = self._database(app, config)
         mapped, additional = self._build_models(db, config)
         state = AuthState(app, config, db, mapped, additional, self._plugins, self._hooks, self._database_hooks)
         state.registry = build_registry(self._endpoints, state.tables, additional)
+        state.providers = providers.build(
+            self._providers, of_providers, (p for e in self._plugins for p in e.providers)
+        )
         state.sessions = session_stores.build(state)
         state.limits = RateLimits(state, self._limiter)
         for each in self._plugins:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Enum,
     FetchedValue,
     ForeignKey,
+    Index,
     Integer,
     MetaData,
     SmallInteger,
@@ -487,6 +488,9 @@ def _maker(default: Any) -> Callable[[], Any] | None:
     return lambda: default.arg(None) if default.is_callable else default.arg
 
 
+#: The attributes of an account that tell its user at a provider from all others.
+IDENTITY = ("provider_id", "account_id")
+
 Models = Mapping[str, type[Any]]
 
 _CORE: Mapping[str, type[TableMixin]] = {
@@ -538,6 +542,8 @@ def build_models(
             models[table] = _map(base, config, table, mixins[table])
             _relate(models, table)
             _name_indexes(models[table])
+            if table == "account":
+                _index_identities(models[table])
         elif not issubclass(models[table], mixins[table]):
             raise ConfigError(f"another BetterAuth has mapped the table {table!r} from another mixin")
     for table, columns in (additional or {}).items():
@@ -635,6 +641,16 @@ def add_columns(model: type[Any], additional: AdditionalFields) -> None:
         model.__table__.append_column(added)
         inspect(model).add_property(name, added)
     _name_indexes(model)
+
+
+def _index_identities(model: type[Any]) -> None:
+    """Let nobody be two users by one identity at a provider, and let it be found without reading every account.
+
+    A shared table stays as the reference makes it; ``flask better-auth check`` tells that it has no such index.
+    """
+    table = model.__table__
+    if not _is_shared(table.metadata):
+        Index(None, *(table.c[column_name(table.metadata, name)] for name in IDENTITY), unique=True)
 
 
 def _name_indexes(model: type[Any]) -> None:

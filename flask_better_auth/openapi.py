@@ -80,10 +80,21 @@ def document(state: AuthState) -> dict[str, Any]:
         servers=[{"url": (config.url or "").rstrip("/") + config.base_path}],
     )
     convert: Any = plugin.converter
-    for field, kind in ((wire.Str, "string"), (wire.QueryFlag, "string"), (wire.Bool, "boolean")):
+    kinds = {
+        wire.Str: "string",
+        wire.QueryFlag: "string",
+        wire.Bool: "boolean",
+        wire.Number: "number",
+        wire.Texts: "array",
+        wire.Mapped: "object",
+        wire.Named: "object",
+        wire.Part: "object",
+    }
+    for field, kind in kinds.items():
         convert.map_to_openapi_type(field, kind, None)
     convert.map_to_openapi_type(wire.Email, "string", "email")
     convert.add_attribute_function(_reference)
+    convert.add_attribute_function(_inside)
     spec.components.security_scheme(
         "session", {"type": "apiKey", "in": "cookie", "name": state.cookies.session_token.name}
     )
@@ -159,6 +170,13 @@ def _errors(errors: Iterable[ErrorCode]) -> dict[str, Any]:
 
 def _reference(converter: Any, field: Any, **_: Any) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{_title(field.table)}"} if isinstance(field, wire.Row) else {}
+
+
+def _inside(converter: Any, field: Any, **_: Any) -> dict[str, Any]:
+    if isinstance(field, wire.Texts) or (isinstance(field, wire.Mapped) and field.texts):
+        return {"items" if isinstance(field, wire.Texts) else "additionalProperties": {"type": "string"}}
+    inner: dict[str, Any] = converter.schema2jsonschema(field.schema) if isinstance(field, wire.Part) else {}
+    return inner
 
 
 def _title(table: str) -> str:

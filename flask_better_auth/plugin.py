@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from flask import Request, Response
 
@@ -14,6 +14,9 @@ from .endpoint import Endpoint
 from .errors import ConfigError, ErrorCode
 from .hooks import DatabaseHooks, Hook, Hooks
 from .models import CORE_TABLES, TableMixin
+
+if TYPE_CHECKING:
+    from .oauth.provider import Provider
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,8 @@ class Plugin:
     extends: Mapping[str, Mapping[str, AdditionalField]] = {}
     #: Tables of its own: name -> mixin, a subclass of ``TableMixin``; one that others refer to comes before them.
     tables: Mapping[str, type[TableMixin]] = {}
+    #: Who may sign users in beside those of the application.
+    providers: Sequence[Provider] = ()
     #: How often an address may ask: a path, or a pattern such as ``/two-factor/*``, and its limit. The first that fits
     #: counts, over that of an endpoint.
     rate_limits: Sequence[tuple[str, Limit]] = ()

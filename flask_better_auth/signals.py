@@ -21,6 +21,9 @@ password_changed = _signals.signal("password-changed")
 email_verified = _signals.signal("email-verified")
 #: The e-mail address of a user was changed. Keywords: ``user``, a dict, and ``previous``, the address before.
 email_changed = _signals.signal("email-changed")
+#: An account of a provider was added to a user, also by signing up with it. Keywords: ``user``, a dict, and
+#: ``provider_id``.
+account_linked = _signals.signal("account-linked")
 #: ``is_compromised`` failed, and the password was taken unseen. Keyword: ``error``, the exception.
 password_check_failed = _signals.signal("password-check-failed")
 #: A session was ended before its time. Keyword: ``session``, a dict.

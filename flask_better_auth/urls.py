@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, unquote_plus, urlencode, urlsplit
 
 #: Without ASCII the long s and the Kelvin sign fold into ``s`` and ``k``, and full-width digits are digits.
 _FLAGS = re.ASCII | re.IGNORECASE
@@ -189,6 +189,15 @@ def with_query(url: str, name: str, value: str) -> str:
     """``url`` with one more parameter, in front of its fragment."""
     rest, mark, fragment = url.partition("#")
     return f"{rest}{'&' if '?' in rest else '?'}{urlencode({name: value})}{mark}{fragment}"
+
+
+def with_params(url: str, params: Mapping[str, str]) -> str:
+    """``url`` with parameters, each in place of one of its name that was there; the rest of it stays to the letter.
+    A space is ``%20``, for not every provider reads ``+`` as one."""
+    rest, mark, fragment = url.partition("#")
+    path, _, query = rest.partition("?")
+    kept = [pair for pair in query.split("&") if pair and unquote_plus(pair.partition("=")[0]) not in params]
+    return f"{path}?{'&'.join((*kept, urlencode(params, quote_via=quote)))}{mark}{fragment}"
 
 
 # ---------------------------------------------------------------- paths

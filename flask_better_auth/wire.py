@@ -154,6 +154,91 @@ class QueryFlag(_Strict):
         return bool(value)
 
 
+class Name(Str):
+    """A name out of a list that is open: the reference says no more of what is no text."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.error_messages["required"] = self.error_messages["null"] = "Invalid input"
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise ValidationError("Invalid input")
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class Number(_Strict):
+    """A number."""
+
+    kind = "number"
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValidationError(expected(self.kind, js_type(value)))
+        return value
+
+
+class Texts(_Strict):
+    """A list of texts."""
+
+    kind = "array"
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[str]:
+        if not isinstance(value, list):
+            raise ValidationError(expected(self.kind, js_type(value)))
+        wrong: dict[str | int, Any] = {n: _complaint(item) for n, item in enumerate(value) if _complaint(item)}
+        if wrong:
+            raise ValidationError(wrong)
+        return value
+
+
+class Mapped(_Strict):
+    """An object with keys of the client's choice; ``texts`` admits texts alone."""
+
+    kind = "record"
+
+    def __init__(self, *, texts: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.texts = texts
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise ValidationError(expected(self.kind, js_type(value)))
+        wrong: dict[str | int, Any] = {}
+        if self.texts:
+            wrong = {name: _complaint(item) for name, item in value.items() if _complaint(item)}
+        if wrong:
+            raise ValidationError(wrong)
+        return dict(value)
+
+
+def _complaint(value: Any) -> list[str]:
+    return [] if isinstance(value, str) else [expected("string", js_type(value))]
+
+
+class Part(_Strict):
+    """An object with fields of its own, as a body inside of the body."""
+
+    kind = "object"
+
+    def __init__(self, schema: type[WireSchema], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.schema = schema()
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        if not isinstance(value, Mapping):
+            raise ValidationError(expected(self.kind, js_type(value)))
+        names = self.schema.wire_names
+        python = {wired: name for name, wired in names.items()}
+        try:
+            loaded = self.schema.load({python[k] if k in python else k: v for k, v in value.items()}, unknown=EXCLUDE)
+        except ValidationError as error:
+            said = error.messages_dict
+            wrong: dict[str | int, Any] = {wired: said[name] for name, wired in names.items() if name in said}
+            raise ValidationError(wrong) from None
+        return dict(loaded)
+
+
 class Row(fields.Field):  # type: ignore[type-arg]  # generic only since marshmallow 4
     """Output only: a row of one of our tables, reduced to the columns that may leave the server."""
 
@@ -162,23 +247,31 @@ class Row(fields.Field):  # type: ignore[type-arg]  # generic only since marshma
         self.table = table
 
 
+class Named(fields.Field):  # type: ignore[type-arg]  # generic only since marshmallow 4
+    """Output only: an object with Python names of somebody else's choice."""
+
+
 class WireSchema(Schema):
     """A schema whose fields carry Python names here and ``wire_name`` of them on the wire, or their ``data_key``.
 
     ``root`` lists the words the reference uses for the body as a whole; it is empty where the body has no fields and
     may be any value. ``columns_of`` names the table whose additional fields the body may carry too, or whose columns
-    an answer may.
+    an answer may. ``refusal`` is the one thing that is said of a body that is wrong anywhere, and of one with a key
+    that it does not know: the reference takes one of several shapes.
     """
 
     root: ClassVar[tuple[str, ...]] = ("object",)
     columns_of: ClassVar[str | None] = None
+    refusal: ClassVar[str | None] = None
 
     def __init__(self, **kwargs: Any) -> None:
         #: What each field is called on the wire.
         self.wire_names: dict[str, str] = {}
         super().__init__(**kwargs)
         #: Whether it takes an empty object, and leaves it empty.
-        self.wants_nothing = all(not f.required and f.load_default is missing for f in self.fields.values())
+        self.wants_nothing = self.refusal is None and all(
+            not f.required and f.load_default is missing for f in self.fields.values()
+        )
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:
         self.wire_names[field_name] = field_obj.data_key or wire_name(field_name)
@@ -200,20 +293,39 @@ def load(schema: WireSchema, raw: object, part: str, *, optional: bool = False) 
     if (raw is ... and optional) or not schema.root:
         raw = {}
     if not isinstance(raw, Mapping):
+        if schema.refusal is not None:
+            raise invalid(f"[{part}] {schema.refusal}")
         received = "undefined" if raw is ... else js_type(raw)
         raise invalid("; ".join(f"[{part}] {expected(kind, received)}" for kind in schema.root))
     if not raw and schema.wants_nothing:
         return {}  # most queries; marshmallow needs longer for it than the rest of the pipeline
     try:
-        loaded = schema.load(raw, unknown=INCLUDE if schema.columns_of else EXCLUDE)
+        if schema.refusal is not None:
+            return _strictly(schema, raw, part)
+        return dict(schema.load(raw, unknown=INCLUDE if schema.columns_of else EXCLUDE))
     except ValidationError as error:
-        complaints = error.messages_dict
-        raise invalid(
-            "; ".join(
-                f"[{part}.{n}] {complaints[name][0]}" for name, n in schema.wire_names.items() if name in complaints
-            )
-        ) from None
+        if schema.refusal is not None:
+            raise invalid(f"[{part}] {schema.refusal}") from None
+        complaints, names = error.messages_dict, schema.wire_names
+        found = (_lines(f"{part}.{names[name]}", complaints[name]) for name in names if name in complaints)
+        raise invalid("; ".join(line for lines in found for line in lines)) from None
+
+
+def _strictly(schema: WireSchema, raw: Mapping[str, Any], part: str) -> dict[str, Any]:
+    """Validate what may hold nothing else than it should; the key is told where nothing else is wrong."""
+    loaded = schema.load(raw, unknown=EXCLUDE)
+    unknown = [name for name in raw if name not in schema.fields]
+    if unknown:
+        names = ", ".join(f'"{name}"' for name in unknown)
+        raise invalid(f"[{part}] Unrecognized key{'s' if len(unknown) > 1 else ''}: {names}")
     return dict(loaded)
+
+
+def _lines(path: str, complaints: Any) -> list[str]:
+    """What is wrong with a field, or with each of the parts inside of it."""
+    if isinstance(complaints, Mapping):
+        return [line for name, inner in complaints.items() for line in _lines(f"{path}.{name}", inner)]
+    return [f"[{path}] {complaints[0]}"]
 
 
 def to_python_names(raw: object, known: Mapping[str, str]) -> object:
@@ -354,6 +466,8 @@ def _dumper(node: Any, tables: Mapping[str, Iterable[str]], rename: Callable[[st
     if isinstance(node, Row):
         columns = [(name, rename(name)) for name in tables[node.table]]
         return lambda row: None if row is None else {out: row[name] for name, out in columns}
+    if isinstance(node, Named):
+        return lambda value: {rename(name): item for name, item in value.items()}
     if isinstance(node, fields.List):
         each = _dumper(node.inner, tables, rename)
         return lambda rows: [each(row) for row in rows]

@@ -25,8 +25,10 @@ from secondary import OwnRedis
 from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.pool import Pool
+from support.google import GoogleOnLoopback
+from support.provider import LoopbackProvider
 
-from flask_better_auth import BetterAuth
+from flask_better_auth import BetterAuth, Plugin, plugins
 from flask_better_auth.context import Call
 from flask_better_auth.services import email_links
 
@@ -116,6 +118,9 @@ def dialect(database_url: str) -> str:
 def redis_url() -> Iterator[str]:
     """The Redis under test, from ``REDIS_URL``, without keys of ours."""
     url = os.environ.get("REDIS_URL") or "redis://127.0.0.1:6379/5"
+    if worker := os.environ.get("PYTEST_XDIST_WORKER"):  # each has a database of its own, of the sixteen that there are
+        place, _, number = url.rpartition("/")
+        url = f"{place}/{(int(number) + 8 * int(worker.removeprefix('gw'))) % 16}"
     with redis.Redis.from_url(url) as client:
         try:
             client.ping()
@@ -142,6 +147,20 @@ def storage(request: pytest.FixtureRequest) -> str:
     """Each place where rate limits are counted."""
     place: str = request.param
     return request.getfixturevalue("redis_url") if place == "redis" else place
+
+
+@pytest.fixture(scope="session")
+def loopback() -> Iterator[LoopbackProvider]:
+    """A provider on this machine; whoever uses it resets it."""
+    with LoopbackProvider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def google(loopback: LoopbackProvider, monkeypatch: pytest.MonkeyPatch) -> GoogleOnLoopback:
+    """Google, on this machine."""
+    loopback.reset()
+    return GoogleOnLoopback(loopback, monkeypatch)
 
 
 class Site:
@@ -314,6 +333,11 @@ def tear_down(site: Site) -> None:
 def site(make_auth: Callable[..., Site]) -> Site:
     """An application with default options."""
     return make_auth()
+
+
+def every_plugin() -> list[Plugin]:
+    """One of each plugin that comes with the extension, with its defaults."""
+    return [getattr(plugins, name)() for name in plugins.__all__]
 
 
 def command(app: Flask, *arguments: str, **options: Any) -> Result:

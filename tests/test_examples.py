@@ -13,7 +13,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ PATIENCE = 30  # seconds until a test gives up; nothing waits so long on a machi
 class Example:
     """A running example."""
 
-    def __init__(self, program: Path, folder: Path, settings: dict[str, str]) -> None:
+    def __init__(self, program: Path, folder: Path, settings: dict[str, str], arguments: Sequence[str] = ()) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
@@ -45,7 +45,7 @@ class Example:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
         with self._log.open("w") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(program)],
+                [sys.executable, str(program), *arguments],
                 cwd=folder,
                 env={**inherited, "PORT": str(port), **settings},
                 stdout=log,
@@ -82,10 +82,10 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts examples, with one temporary instance folder unless they are copies that have their own."""
     running: list[Example] = []
 
-    def begin(name: str, copies: Path | None = None, **settings: str) -> Example:
+    def begin(name: str, *arguments: str, copies: Path | None = None, **settings: str) -> Example:
         if copies is None:
             settings["INSTANCE_PATH"] = str(tmp_path / "instance")
-        running.append(Example((copies or ROOT) / name / "app.py", tmp_path, settings))
+        running.append(Example((copies or ROOT) / name / "app.py", tmp_path, settings, arguments))
         running[-1].wait()
         return running[-1]
 
@@ -163,7 +163,7 @@ def test_example_takes_its_address_from_the_environment(start: Start, client: ht
 def test_example_keeps_its_files_beside_itself(start: Start, tmp_path: Path, name: str) -> None:
     copies = tmp_path / "copies"
     shutil.copytree(ROOT / name, copies / name, ignore=shutil.ignore_patterns("instance"))
-    start(name, copies)
+    start(name, copies=copies)
     assert sorted(path.name for path in (copies / name / "instance").iterdir()) == ["better_auth.db", "secret"]
     assert sorted(path.suffix for path in tmp_path.iterdir()) == ["", ".log"]
 
@@ -294,3 +294,31 @@ def test_console_complaints_are_seen(page: Page) -> None:
     assert len(found) == 3
     for complaint, expected in zip(found, ("of the console", "of a script", "status of 404"), strict=True):
         assert expected in complaint
+
+
+def test_social_in_a_browser(start: Start, tmp_path: Path) -> None:
+    """A person signs up with one provider, adds the other, and comes back by that one; and refuses."""
+    example = start("social", "--demo")
+    with chromium(tmp_path) as driver:
+        page = Page(driver, example.url)
+        page.open("/")
+        page.follow("Continue with GitHub")
+        assert not driver.current_url.startswith(example.url)
+        page.follow("Ada Lovelace")
+        assert page.place == "/profile"
+        assert "Ada Lovelace, ada@example.com" in page.text
+        page.follow("Add Google")
+        page.follow("Ada Lovelace")
+        assert page.place == "/profile"
+        assert "Google" in page.text
+        page.follow("Sign out")
+
+        page.follow("Continue with Google")
+        page.follow("Ada Lovelace")
+        assert "GitHub" in page.text
+        page.follow("Sign out")
+
+        page.follow("Continue with GitHub")
+        page.follow("Refuse")
+        assert "access_denied" in page.text
+        assert page.complaints() == []

@@ -482,7 +482,6 @@ def configured(**rate_limit: Any) -> BetterAuth:
         {"failures_per_account": 5},
         {"storage": "database", "limiter": Limiter(get_remote_address)},
     ],
-    ids=str,
 )
 def test_a_wrong_setting_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):

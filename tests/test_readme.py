@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from conftest import PASSWORD, SECRET
 
-from flask_better_auth import Plugin, plugins
+from flask_better_auth import Plugin, plugins, providers
 from flask_better_auth.config import AuthConfig
+from flask_better_auth.providers.catalog import CATALOG
 
 ROOT = Path(__file__).parents[1]
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -93,7 +94,7 @@ def test_every_option_and_every_error_of_a_plugin_is_in_its_page(name: str) -> N
     plugin = getattr(plugins, name)()
     page = (ROOT / "docs" / "plugins" / f"{plugin.id}.md").read_text()
     listed = re.findall(r"^\| `([a-z_.]+)` \| `([^`]+)` \|", page, re.MULTILINE)
-    assert dict(listed) == defaults(plugin.options)
+    assert dict(listed) == (defaults(plugin.options) if plugin.options else {})
     codes = {code for code in dir(plugin.errors) if code.isupper()}
     assert set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE)) == codes
 
@@ -129,3 +130,9 @@ def test_every_part_of_a_plugin_is_in_the_docs_and_no_other() -> None:
     attributes = inspect.getsource(Plugin)
     for name in Plugin.__annotations__:
         assert re.search(rf"^    #: .*\n    {name}: ", attributes, re.MULTILINE), name
+
+
+def test_every_provider_is_in_the_docs_and_no_other() -> None:
+    listed = re.findall(r"^\| `(\w+)` \| `([a-z]+)` \|$", (ROOT / "docs" / "providers.md").read_text(), re.MULTILINE)
+    assert {name: getattr(providers, name).id for name, _ in listed} == dict(listed)
+    assert {provider_id for _, provider_id in listed} == set(CATALOG)

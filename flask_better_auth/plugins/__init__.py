@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .bearer import Bearer
+    from .generic_oauth import GenericOAuth
+    from .oauth_popup import OAuthPopup
+    from .oauth_proxy import OAuthProxy
+    from .one_tap import OneTap
     from .username import Username
 
-__all__ = ["Bearer", "Username"]
+__all__ = ["Bearer", "GenericOAuth", "OAuthPopup", "OAuthProxy", "OneTap", "Username"]
 
-_MODULES = {"Bearer": "bearer", "Username": "username"}
+_MODULES = {
+    "Bearer": "bearer",
+    "GenericOAuth": "generic_oauth",
+    "OAuthPopup": "oauth_popup",
+    "OAuthProxy": "oauth_proxy",
+    "OneTap": "one_tap",
+    "Username": "username",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from . import attempts, records, sessions, verifications
 
 #: The provider id of the account that holds a password.
 CREDENTIAL = "credential"
+_HEX = re.compile(r"[0-9a-fA-F]+")
 
 
 def holds_password(state: AuthState, user_id: Any) -> Any:
@@ -60,6 +62,59 @@ def _providers(state: AuthState) -> Any:
 def has_provider(call: Call, user: Record) -> bool:
     """Whether a user can sign in otherwise than by a password."""
     return bool(records.rows(call, call.state.once(_providers), {"user_id": user.id}))
+
+
+def _by_key(state: AuthState) -> Any:
+    account, user = state.tables["account"], state.tables["user"]
+    c = account.columns
+    return (
+        select(*c.values(), *user.columns.values())
+        .select_from(account.model)
+        .outerjoin(user.model, user.columns["id"] == c["user_id"])
+        .where(c["provider_id"] == bindparam("provider_id"), c["account_id"] == bindparam("account_id"))
+    )
+
+
+def of_provider(call: Call, provider_id: str, account_id: str) -> tuple[Record, Record | None] | None:
+    """The account of an identity at a provider, and the user whose it is, if they are still there.
+
+    Raises:
+        APIError: ``SERVICE_UNAVAILABLE``; there are two, which somebody has to repair.
+    """
+    account, user = call.state.tables["account"], call.state.tables["user"]
+    rows = records.rows(call, call.state.once(_by_key), {"provider_id": provider_id, "account_id": account_id})
+    width = len(account.columns)
+    found = [(account.record(row[:width]), user.record(row[width:])) for row in map(tuple, rows)]
+    # some databases compare without regard to trailing spaces
+    exact = [pair for pair in found if (pair[0].provider_id, pair[0].account_id) == (provider_id, account_id)]
+    if len(exact) > 1:
+        call.state.logger.error("better-auth: two accounts of %s for one identity: nobody is signed in", provider_id)
+        raise APIError(CoreErrors.SERVICE_UNAVAILABLE)
+    return next(((a, u if u.id is not None else None) for a, u in exact), None)
+
+
+def scopes(account: Mapping[str, Any]) -> list[str]:
+    """What an account was granted at its provider."""
+    return [name for name in map(str.strip, (account["scope"] or "").split(",")) if name]
+
+
+def sealed(call: Call, token: str | None) -> str | None:
+    """A token of a provider as it is stored (``account.encrypt_oauth_tokens``, SECURITY J12)."""
+    if not token or not call.config.account.encrypt_oauth_tokens:
+        return token
+    return call.state.secrets.encrypt(token)
+
+
+def revealed(call: Call, stored: str | None) -> str | None:
+    """The token that was stored; one from before tokens were encrypted is as it was.
+
+    Raises:
+        ValueError: it was encrypted by a secret that is gone.
+    """
+    if not stored or not call.config.account.encrypt_oauth_tokens:
+        return stored
+    looks_sealed = stored.startswith("$ba$") or (len(stored) % 2 == 0 and _HEX.fullmatch(stored))
+    return call.state.secrets.decrypt(stored) if looks_sealed else stored
 
 
 def verified(call: Call, user: Record, password: str) -> Record:

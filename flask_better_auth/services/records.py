@@ -83,6 +83,16 @@ def unit(call: Call) -> Iterator[Session]:
         _when_committed(call, call.joined, work)
 
 
+def foresee_conflict(call: Call) -> None:
+    """Fail before something is done that cannot be undone, where a unit would fail afterwards.
+
+    Raises:
+        TransactionConflict: as ``unit`` raises it; a lock that is not granted in time is not foreseen.
+    """
+    if call.unit is None and call.joined is None:
+        _check_conflict(call.state, call.db, call.state.models["user"])
+
+
 def on_rollback(call: Call, work: Callable[[], object]) -> None:
     """Do ``work`` if the open unit comes to nothing: it undoes what was written where there are no transactions."""
     call.on_rollback.append(work)

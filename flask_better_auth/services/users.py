@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from .. import clock, signals
 from ..context import AuthState, Call, Record
 from ..crypto import random_string
-from ..errors import APIError, CoreErrors
+from ..errors import APIError, CoreErrors, ErrorCode
 from ..plugin import Column
 from . import accounts, fields, records, sessions, verifications
 
@@ -68,6 +68,37 @@ def get(call: Call, user_id: str) -> Record:
     return user
 
 
+def validate(
+    call: Call, user: Mapping[str, Any], *, action: str, method: str, oauth: Mapping[str, Any] | None = None
+) -> None:
+    """Let the application refuse a user (``user.validate_user_info``); if it fails, they are refused.
+
+    Args:
+        call: the call.
+        user: what is known of them, under Python names.
+        action: ``"create-user"``, ``"sign-in"`` or ``"link-account"``.
+        method: how they came, for example ``"email-password"`` or ``"oauth"``.
+        oauth: the provider and what it says.
+
+    Raises:
+        APIError: what the application raises, or ``validation_failed``.
+    """
+    ask = call.config.user.validate_user_info
+    if ask is None:
+        return
+    source = {"action": action, "method": method, **({"oauth": oauth} if oauth is not None else {})}
+    try:
+        ask(user=dict(user), source=source)
+    except APIError:
+        raise
+    except Exception as error:
+        call.state.logger.exception("better-auth: validate_user_info failed, the user was refused")
+        raise APIError(_VALIDATION_FAILED) from error
+
+
+_VALIDATION_FAILED = ErrorCode("User validation failed", 403, "validation_failed")
+
+
 def create(call: Call, data: Mapping[str, Any], password_hash: str | None) -> Record:
     """Create a user, and the credential account if there is a password.
 
@@ -116,6 +147,21 @@ def update(call: Call, user: Record, data: Mapping[str, Any], *given: Any) -> Re
         state, shown, previous = call.state, call.state.tables["user"].shown(changed), user.email
         records.after_commit(call, lambda: signals.email_changed.send(state.app, user=shown, previous=previous))
     return changed
+
+
+def forget_unproven(call: Call, user: Record) -> None:
+    """Take away what was there before the first proof that the mailbox is the user's: whoever put it there need not be
+    who has the mailbox (SECURITY I1, I2).
+
+    Args:
+        call: with an open unit, in which the mailbox is proven.
+        user: as they were read, with an address that was not proven.
+    """
+    records.delete_all(call, "account", call.state.tables["account"].columns["user_id"] == user.id)
+    records.lock(call, "user", id=user.id)
+    for kind in (verifications.RESET_PASSWORD, verifications.DELETE_ACCOUNT):
+        verifications.revoke(call, kind, user.id)
+    sessions.revoke_all(call, user_id=user.id)
 
 
 def delete(call: Call, user: Record, *, account: Record | None = None, token: str | None = None) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from operator import methodcaller
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import select
 
@@ -45,8 +45,19 @@ class Kind(Generic[T]):
 RESET_PASSWORD: Kind[str] = Kind("reset-password:", str, str)
 #: Lets a user delete themselves; the subject is the secret in the link, the value the user's id.
 DELETE_ACCOUNT: Kind[str] = Kind("delete-account-", str, str)
+
+
+def _object(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError("no object")
+    return value
+
+
+#: Takes a sign-in with a provider up again; the subject is the ``state`` that comes back, the value what was begun.
+OAUTH_STATE: Kind[dict[str, Any]] = Kind("auth-state:", _object, lambda value: wire.dumps(value).decode())
 #: The kinds of the core.
-KINDS = (RESET_PASSWORD, DELETE_ACCOUNT)
+KINDS = (RESET_PASSWORD, DELETE_ACCOUNT, OAUTH_STATE)
 
 
 def create(
@@ -82,17 +93,18 @@ def create(
     return row
 
 
-def find(call: Call, kind: Kind[T], subject: str) -> T | None:
-    """What a secret proves, without using it up; nothing, if it is unknown, used or over."""
+def find(call: Call, kind: Kind[T], subject: str, *, over: bool = False) -> T | None:
+    """What a secret proves, without using it up; nothing, if it is unknown or used, or, unless ``over`` says that this
+    does not matter, if it is over."""
     if not is_storable(subject):
         return None
     shelf = Shelf.of(call)
     if shelf is not None and not call.config.verification.store_in_database:
-        return _proven(call, kind, subject, shelf.find(kind.prefix, _identifiers(call, kind, subject)))
+        return _proven(call, kind, subject, shelf.find(kind.prefix, _identifiers(call, kind, subject)), over)
     spec = call.state.tables["verification"]
     wanted = spec.columns["identifier"].in_(_identifiers(call, kind, subject))
     found = records.rows(call, select(*spec.columns.values()).where(wanted))
-    return _proven(call, kind, subject, [spec.record(row) for row in found])
+    return _proven(call, kind, subject, [spec.record(row) for row in found], over)
 
 
 def consume(call: Call, kind: Kind[T], subject: str) -> T | None:
@@ -146,11 +158,11 @@ def revoke(call: Call, kind: Kind[T], value: T) -> None:
         shelf.drop([row.identifier for row in gone])
 
 
-def _proven(call: Call, kind: Kind[T], subject: str, found: list[Record]) -> T | None:
+def _proven(call: Call, kind: Kind[T], subject: str, found: list[Record], over: bool = False) -> T | None:
     # some databases compare without regard to case or trailing spaces
     exact = [row for row in found if row.identifier in _identifiers(call, kind, subject)]
     newest = max(exact, key=lambda row: (row.created_at, len(row.id), row.id), default=None)
-    if newest is None or newest.expires_at <= clock.now():
+    if newest is None or (newest.expires_at <= clock.now() and not over):
         return None
     try:
         return kind.read(newest.value)

@@ -1,6 +1,20 @@
 """The core endpoints, a module per resource."""
 
-from . import account, cleanup, email, password, password_reset, session, sign_in, sign_out, sign_up, status, user
+from . import (
+    account,
+    cleanup,
+    email,
+    password,
+    password_reset,
+    session,
+    sign_in,
+    sign_out,
+    sign_up,
+    social,
+    status,
+    tokens,
+    user,
+)
 
 #: The routes of the core, in the order in which Flask learns them.
 CORE = (
@@ -13,6 +27,8 @@ CORE = (
     password.routes,
     password_reset.routes,
     email.routes,
+    social.routes,
     account.routes,
+    tokens.routes,
     cleanup.routes,
 )

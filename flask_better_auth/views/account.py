@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from typing import Any
 from urllib.parse import quote
 
 from marshmallow import fields
@@ -38,11 +40,11 @@ class AccountResult(WireSchema):
 def list_user_accounts(call: Call) -> Reply:
     """List the caller's ways of signing in, oldest first, without what they hold (SECURITY J12)."""
     shown = map(call.state.tables["account"].shown, accounts.list_all(call, call.signed_in[1]))
-    return Reply([{"scopes": _scopes(account.pop("scope")), **account} for account in shown])
+    return Reply([{"scopes": accounts.scopes(account), **_rest(account)} for account in shown])
 
 
-def _scopes(stored: str | None) -> list[str]:
-    return stored.split(",") if stored else []
+def _rest(account: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in account.items() if name != "scope"}
 
 
 class UnlinkAccountBody(WireSchema):

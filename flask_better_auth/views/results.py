@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..context import Reply
 from ..errors import APIError
 from ..wire import Bool, Row, Str, WireSchema
 
@@ -12,6 +13,17 @@ PRIVATE = {"Referrer-Policy": "no-referrer"}
 def redirect(location: str) -> APIError:
     """What a link in a mail leads to: raised, as any redirect of the reference."""
     return APIError.redirect(location, PRIVATE)
+
+
+def redirected(reply: Reply) -> Reply:
+    """What ends a sign-in with a provider: a redirect, or what a plugin wants first.
+
+    Raises:
+        APIError: the redirect.
+    """
+    if reply.is_redirect and reply.location is not None:
+        raise redirect(reply.location)
+    return reply
 
 
 class StatusResult(WireSchema):

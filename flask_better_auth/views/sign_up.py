@@ -60,6 +60,8 @@ def sign_up_email(call: Call) -> Reply:
         raise APIError(CoreErrors.EMAIL_PASSWORD_SIGN_UP_DISABLED)
     call.state.passwords.check_length(body["password"])
     data = _user_data(call, trusted=False)
+    # whether the address is somebody's or not: the application's refusal must not tell (SECURITY E2)
+    users.validate(call, data, action="create-user", method="email-password")
     existing = users.find(call, "email", data["email"])
     opens_session = options.auto_sign_in and not options.require_email_verification
     if existing is not None and opens_session:

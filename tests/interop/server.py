@@ -26,7 +26,8 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import delete, func, inspect, select, update
 
 from flask_better_auth import BetterAuth
-from flask_better_auth.plugins import Bearer, Username
+from flask_better_auth.oauth.outbound import Outbound
+from flask_better_auth.plugins import Bearer, GenericOAuth, Username
 from flask_better_auth.ratelimit import RateLimits
 from flask_better_auth.services import session_stores
 from flask_better_auth.storage import Guarded, MemoryStorage
@@ -35,7 +36,15 @@ from flask_better_auth.wire import python_name, wire_name
 HERE = Path(__file__).resolve().parent
 PROFILES = Path(os.environ.get("PROFILES") or HERE.parents[2] / "shared" / "conformance" / "profiles.json")
 SECRET = "conformance-secret-0123456789-abcdefghijklmnop"
-PLUGINS = {"bearer": Bearer, "username": Username}
+
+
+def generic_oauth(config: list[dict[str, Any]]) -> GenericOAuth:
+    """The plugin of the reference's options, with the provider that the harness plays."""
+    told = json.loads(json.dumps(config).replace("${idp}", os.environ.get("IDP_URL", "")))
+    return GenericOAuth(config=[{python_name(name): value for name, value in one.items()} for one in told])
+
+
+PLUGINS = {"bearer": Bearer, "genericOAuth": generic_oauth, "username": Username}
 #: What the outbox shows of a message.
 SHOWN = ("url", "token", "new_email", "id")
 #: Kinds whose callbacks get ``{user}`` in the reference, and not the user itself.
@@ -114,9 +123,14 @@ def options_of(profile: dict[str, Any], outbox: list[dict[str, Any]], base: str)
             return sender(value.removeprefix("$send:"))
         if value == "$storage":
             return MemoryStorage()
-        return value.replace("${base}", base) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return value.replace("${base}", base).replace("${idp}", os.environ.get("IDP_URL", ""))
+        return value
 
     options: dict[str, Any] = convert(profile)
+    account = options.get("account", {})
+    if "encrypt_o_auth_tokens" in account:
+        account["encrypt_oauth_tokens"] = account.pop("encrypt_o_auth_tokens")
     rules = profile.get("rateLimit", {}).get("customRules")
     if rules:  # paths are no names to be translated
         options["rate_limit"]["custom_rules"] = rules
@@ -137,10 +151,25 @@ def plugins_of(profile: dict[str, Any]) -> list[Any]:
     return made
 
 
+def reach_only(idp: str) -> None:
+    """Let every request to a provider go to the one that the harness plays, and none to the internet."""
+    make, request = Outbound.__init__, Outbound.request
+
+    def made(self: Any, own: Any = (), **options: Any) -> None:
+        make(self, [*own, *([idp] if idp else ())], **options)
+
+    def elsewhere(self: Any, method: str, url: str, *arguments: Any, **options: Any) -> Any:
+        return request(self, method, url.replace("https://", f"{idp}/host/", 1), *arguments, **options)
+
+    Outbound.__init__ = made  # type: ignore[method-assign]  # the one way out
+    Outbound.request = elsewhere  # type: ignore[method-assign]
+
+
 def main() -> None:
     port, name = int(os.environ["PORT"]), os.environ.get("PROFILE", "base")
     profiles = json.loads(PROFILES.read_text())
     base = f"http://localhost:{port}"
+    reach_only(os.environ.get("IDP_URL", ""))
     outbox: list[dict[str, Any]] = []
     clock = Clock()
     wanted = {**profiles["defaults"], **profiles["profiles"][name].get("options", {})}

@@ -22,10 +22,12 @@ from conftest import PASSWORD, STUCK, Site
 from flask import send_from_directory
 from selenium.webdriver import Chrome
 from selenium.webdriver.support.wait import WebDriverWait
+from support.google import GoogleOnLoopback
+from support.provider import LoopbackProvider
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from flask_better_auth.plugin import Plugin
-from flask_better_auth.plugins import Bearer, Username
+from flask_better_auth.plugins import Bearer, OAuthPopup, Username
 
 CLIENT = Path(__file__).parent / "client"
 TOKEN = "better-auth.session_token"
@@ -97,6 +99,13 @@ def test_the_official_client_follows_links_in_mails(serve: Serve, tmp_path: Path
         user={"change_email": {"enabled": True}},
     )
     play("email", AUTH_URL=origin, OUTBOX=str(outbox))
+
+
+def test_the_official_client_signs_in_in_a_window(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    with LoopbackProvider() as provider:
+        google = GoogleOnLoopback(provider, monkeypatch)
+        origin = serve(plugins=[OAuthPopup()], social_providers=[google.option()])
+        play("popup", AUTH_URL=origin, AUTHORIZE=provider.url_for("authorize"))
 
 
 def play(script: str, **environment: str) -> None:

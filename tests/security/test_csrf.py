@@ -9,12 +9,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from conftest import ORIGIN, PASSWORD, Browser, Site, build_site, tear_down
+from conftest import ORIGIN, PASSWORD, Browser, Site, build_site, every_plugin, tear_down
 from flask import Response
 
 from flask_better_auth import guards
 from flask_better_auth.endpoint import FORM, JSON, Endpoint
-from flask_better_auth.plugins import Bearer, Username
 
 EVIL = "https://evil.test"
 TRUSTED = "https://trusted.example.com"
@@ -41,7 +40,7 @@ def shop(server_url: str | None, tmp_path_factory: pytest.TempPathFactory, mails
     options = {
         "trusted_origins": [TRUSTED],
         "table_prefix": "csrf_",
-        "plugins": [Bearer(), Username()],
+        "plugins": every_plugin(),
         "email_and_password": {
             "auto_sign_in": False,
             "on_existing_user_sign_up": lambda user: mails.append(user),
@@ -394,7 +393,7 @@ def test_b3_no_form_of_another_site_reaches_a_sign_in_that_does_not_judge_forms(
         for endpoint in endpoints(nobody.site)
         if (endpoint.path or "").startswith("/sign-") and guards.form_csrf not in endpoint.guards
     ]
-    assert [endpoint.path for endpoint in unjudged] == ["/sign-out", "/sign-in/username"]
+    assert [endpoint.path for endpoint in unjudged] == ["/sign-out", "/sign-in/social", "/sign-in/username"]
     for endpoint in unjudged:
         for media_type in (FORM, "text/plain", "multipart/form-data; boundary=x"):
             data = json.dumps({"username": "ada", "password": PASSWORD})

@@ -7,12 +7,11 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from conftest import ORIGIN, PASSWORD, Browser, Site, build_site, tear_down
+from conftest import ORIGIN, PASSWORD, Browser, Site, build_site, every_plugin, tear_down
 from flask import Response
 
 from flask_better_auth import APIError
 from flask_better_auth.endpoint import Endpoint
-from flask_better_auth.plugins import Bearer, Username
 
 TOKEN = "better-auth.session_token"
 NEW = "another good password"
@@ -31,7 +30,7 @@ def shared(server_url: str | None, tmp_path_factory: pytest.TempPathFactory) -> 
     url = server_url or f"sqlite:///{tmp_path_factory.mktemp('every')}/test.db"
     options = {
         "table_prefix": "every_",
-        "plugins": [Bearer(), Username()],
+        "plugins": every_plugin(),
         "email_and_password": {"send_reset_password": lambda **message: None},
         "user": {"delete_user": {"enabled": True}},
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import FAST, PASSWORD, Browser, Site, build_site, tear_down
+from conftest import FAST, PASSWORD, Browser, Site, build_site, every_plugin, tear_down
 from flask import Response
 from sqlalchemy import event, text
 
@@ -20,7 +20,6 @@ from flask_better_auth import AdditionalField
 from flask_better_auth.context import Call, Reply
 from flask_better_auth.endpoint import Endpoint, Routes
 from flask_better_auth.plugin import Plugin
-from flask_better_auth.plugins import Bearer, Username
 from flask_better_auth.services import records
 from flask_better_auth.wire import Str, wire_name
 
@@ -37,7 +36,7 @@ def shared(server_url: str | None, tmp_path_factory: pytest.TempPathFactory) -> 
     url = server_url or f"sqlite:///{tmp_path_factory.mktemp('hostile')}/test.db"
     options = {
         "table_prefix": "hostile_",
-        "plugins": [Bearer(), Username()],
+        "plugins": every_plugin(),
         "user": {"additional_fields": COLUMNS, "delete_user": {"enabled": True}},
         "session": {"additional_fields": {"note": AdditionalField(type="json", required=False)}},
         "email_and_password": {"send_reset_password": lambda **message: None},

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import schemathesis
-from conftest import ORIGIN, PASSWORD, Browser, Site, build_site, tear_down
+from conftest import ORIGIN, PASSWORD, Browser, Site, build_site, every_plugin, tear_down
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode
@@ -26,7 +26,6 @@ from flask_better_auth.endpoint import Routes
 from flask_better_auth.errors import APIError, ErrorCode
 from flask_better_auth.openapi import document
 from flask_better_auth.plugin import Plugin
-from flask_better_auth.plugins import Bearer, Username
 from flask_better_auth.wire import Bool, WireSchema
 
 load_all_checks()
@@ -55,7 +54,7 @@ def site(server_url: str | None, tmp_path_factory: pytest.TempPathFactory) -> It
     url = server_url or f"sqlite:///{tmp_path_factory.mktemp('openapi')}/test.db"
     columns = {"age": {"type": "number", "required": False}, "tags": {"type": "string[]", "required": False}}
     options = {
-        "plugins": [Bearer(), Username()],
+        "plugins": every_plugin(),
         "user": {"additional_fields": columns, "delete_user": {"enabled": True}},
         "session": {"additional_fields": {"note": {"type": "string", "required": False}}},
         "email_and_password": {"send_reset_password": lambda **message: None},

@@ -8,16 +8,20 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial, reduce
 from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+import time_machine
 from conftest import ORIGIN, PASSWORD, Browser, Site, email_token
 from flask import Response, request
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import QueuePool, StaticPool
+from support.google import GoogleOnLoopback
 
 from flask_better_auth import APIError, DatabaseHooks, TransactionConflict, clock, current_session, current_user, views
 from flask_better_auth.context import Call
+from flask_better_auth.oauth.outbound import Outbound
 from flask_better_auth.passwords import Passwords
 from flask_better_auth.wire import wire_name
 
@@ -32,6 +36,7 @@ OPTIONS: dict[str, Any] = {
         "change_email": {"enabled": True},
         "delete_user": {"enabled": True, "send_delete_account_verification": lambda **message: None},
     },
+    "social_providers": [GoogleOnLoopback.option()],
 }
 #: The token of a second session of Ada's.
 OTHER = "another-session-of-the-same-user"
@@ -39,7 +44,11 @@ OTHER = "another-session-of-the-same-user"
 LINKED, DELETION = "linked", "the-secret-of-another-link"
 #: The secret of a link to set a new password, and what stands for the token that proves Ada's address.
 RESET, VERIFY = "the-secret-of-a-link", "$verify"
+#: What stands for the parameters with which Google sends her back.
+CODE, STATE = "$code", "$state"
 CREDENTIALS = {"email": "ada@example.com", "password": PASSWORD}
+#: Who she is at Google.
+PROFILE = {"sub": "1", "email": "ada@example.com", "email_verified": True, "name": "Ada"}
 
 
 class Case(NamedTuple):
@@ -76,6 +85,12 @@ CASES = {
     "send_verification_email": Case({"email": "ada@example.com"}),
     "verify_email": Case(query={"token": VERIFY}, writes=True),
     "change_email": Case({"new_email": "new@example.com"}),
+    "sign_in_social": Case({"provider": "google"}, writes=True),
+    "link_social_account": Case({"provider": "google"}, writes=True),
+    "callback_oauth": Case(query={"code": CODE, "state": STATE}, params={"id": "google"}, status=302, writes=True),
+    "get_access_token": Case({"account_id": LINKED}),
+    "refresh_token": Case({"account_id": LINKED}, writes=True),
+    "account_info": Case(query={"account_id": LINKED}),
     "list_user_accounts": Case(),
     "unlink_account": Case({"account_id": LINKED}, writes=True),
     "delete_user": Case({"password": PASSWORD}, writes=True),
@@ -97,6 +112,10 @@ IDLE = {
     "reset_password": Case({"token": "unknown", "new_password": PASSWORD}, status=400),
     "verify_email": Case(query={"token": "unknown"}, status=401),
     "change_email": Case({"new_email": "ada@example.com"}, status=400),
+    "sign_in_social": Case({"provider": "unknown"}, status=404),
+    "link_social_account": Case({"provider": "unknown"}, status=404),
+    "callback_oauth": Case(query={"code": "x", "state": "unknown"}, params={"id": "google"}, status=302),
+    "refresh_token": Case({"account_id": "unknown"}, status=400),
     "unlink_account": Case({"account_id": "unknown"}, status=400),
     "delete_user": Case({"password": "wrong password"}, status=400),
     "delete_user_callback": Case(query={"token": "unknown"}, status=404),
@@ -107,8 +126,9 @@ SERVER_ONLY = {endpoint.name for routes in views.CORE for endpoint in routes if 
 EITHER = [(name, case, f"{name} of {case}") for cases in (IDLE, CASES) for name, case in cases.items()]
 
 
-def prepared(site: Site) -> Site:
+def prepared(site: Site, google: GoogleOnLoopback) -> Site:
     """The site with a route that runs whatever a test wants to run in a view, and a hook that can hold a connection."""
+    site.app.config["GOOGLE"] = google
 
     def act() -> str:
         config = site.app.config
@@ -125,11 +145,11 @@ def prepared(site: Site) -> Site:
 
 
 @pytest.fixture
-def make_narrow(make_auth: Callable[..., Site]) -> Callable[..., Site]:
+def make_narrow(make_auth: Callable[..., Site], google: GoogleOnLoopback) -> Callable[..., Site]:
     """Builds applications with one connection, which a view or a hook may hold."""
 
     def make(**options: Any) -> Site:
-        return prepared(make_auth(engine_options=ONE, **OPTIONS, **options))
+        return prepared(make_auth(engine_options=ONE, **OPTIONS, **options), google)
 
     return make
 
@@ -147,21 +167,24 @@ def held(site: Site) -> int:
 
 
 def ready(browser: Browser) -> None:
-    """Give Ada back what the last case may have taken: herself, her session, a second one, a second account,
-    and links to follow."""
+    """Give Ada back what the last case may have taken: herself, her session, a second one, an account at Google,
+    a way back from there, and links to follow."""
     site = browser.site
     if browser.session() is None and browser.post("/sign-in/email", CREDENTIALS).status_code != 200:
         assert browser.post("/sign-up/email", {**CREDENTIALS, "name": "Ada"}).status_code == 200
     expires_at = clock.now() + timedelta(days=1)
-    auth, db = site.auth, site.db
+    auth, db, google = site.auth, site.db, site.app.config["GOOGLE"]
+    if not [account for account in site.rows("account") if account.id == LINKED]:
+        assert google.link(browser, PROFILE).headers["Location"] == "/home"
+    back = parse_qs(urlsplit(google.consent(google.start(browser), PROFILE)).query)
+    site.app.config |= {CODE: back["code"][0], STATE: back["state"][0]}
     with site.app.app_context():
         user = db.session.scalars(select(auth.User).filter_by(email="ada@example.com")).one()
         user.email_verified = False
-        site.app.config["VERIFY"] = email_token(site, user.id, "ada@example.com")
+        site.app.config[VERIFY] = email_token(site, user.id, "ada@example.com")
         if not db.session.scalars(select(auth.Session).filter_by(token=OTHER)).all():
             db.session.add(auth.Session(user_id=user.id, token=OTHER, expires_at=expires_at))
-        if db.session.get(auth.Account, LINKED) is None:
-            db.session.add(auth.Account(id=LINKED, user_id=user.id, provider_id="github", account_id="1"))
+        db.session.execute(update(auth.Account).filter_by(provider_id="google").values(id=LINKED))
         for link in (f"reset-password:{RESET}", f"delete-account-{DELETION}"):
             if not db.session.scalars(select(auth.Verification).filter_by(identifier=link)).all():
                 db.session.add(auth.Verification(identifier=link, value=user.id, expires_at=expires_at))
@@ -169,7 +192,7 @@ def ready(browser: Browser) -> None:
 
 
 def query_of(browser: Browser, case: Case) -> dict[str, Any]:
-    return {k: browser.site.app.config["VERIFY"] if v == VERIFY else v for k, v in (case.query or {}).items()}
+    return {name: browser.site.app.config.get(value, value) for name, value in (case.query or {}).items()}
 
 
 def over_http(browser: Browser, name: str, case: Case) -> Response:
@@ -226,7 +249,9 @@ def test_r7_every_endpoint_needs_one_connection(narrow: Site, send: Callable[...
     for name, case in CASES.items():
         if send is by_api or name not in SERVER_ONLY:
             ready(browser)
-            assert send(browser, name, case).status_code == case.status, name
+            answer = send(browser, name, case)
+            assert answer.status_code == case.status, name
+            assert "error=" not in answer.headers.get("Location", ""), name
             assert held(narrow) == 0, name
 
 
@@ -248,6 +273,21 @@ def test_r7_no_connection_is_held_while_a_password_is_hashed(narrow: Site, monke
     for name in ("create_user", "sign_in_email", "verify_password", "change_password"):
         assert by_api(browser, name, CASES[name]).status_code == 200
     assert seen == ["hash 0", "hash 0", "verify 0", "verify 0", "verify 0", "hash 0"]
+
+
+def test_r7_no_connection_is_held_while_a_provider_is_asked(narrow: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    browser, request = narrow.sign_up("ada"), Outbound.request
+
+    def watched(session: Outbound, method: str, url: str, *args: Any, **options: Any) -> Any:
+        seen.append(f"{method} {url} {held(narrow)}")
+        return request(session, method, url, *args, **options)
+
+    ready(browser)
+    monkeypatch.setattr(Outbound, "request", watched)
+    for name in ("callback_oauth", "refresh_token"):
+        assert by_api(browser, name, CASES[name]).status_code == CASES[name].status
+    assert seen == ["POST https://oauth2.googleapis.com/token 0"] * 2
 
 
 def test_r7_in_a_view_that_holds_the_connection_reads_work_and_writes_are_refused(narrow: Site) -> None:
@@ -350,11 +390,11 @@ class TestTheConnectionOfAllInMemory:
     __test__ = DIALECT == "sqlite"
 
     @pytest.fixture
-    def browser(self, make_auth: Callable[..., Site]) -> Browser:
+    def browser(self, make_auth: Callable[..., Site], google: GoogleOnLoopback) -> Browser:
         """The browser of ``ada`` at an application whose every session is on the same connection."""
         one = {"poolclass": StaticPool, "connect_args": {"check_same_thread": False}}
         settings = {"SQLALCHEMY_DATABASE_URI": "sqlite://"}
-        browser = prepared(make_auth(settings=settings, engine_options=one, **OPTIONS)).sign_up("ada")
+        browser = prepared(make_auth(settings=settings, engine_options=one, **OPTIONS), google).sign_up("ada")
         ready(browser)
         return browser
 
@@ -400,4 +440,21 @@ class TestTheConnectionOfAllInMemory:
                 by_api(browser, name, CASES[name])
 
         assert self.writing(browser, write, "rollback") == ["Ada"]
-        assert by_api(browser, name, CASES[name]).status_code == 200
+        assert by_api(browser, name, CASES[name]).status_code == CASES[name].status
+
+    def test_r7_a_provider_is_not_asked_for_tokens_that_could_not_be_stored(
+        self, browser: Browser, google: GoogleOnLoopback
+    ) -> None:
+        later = clock.now() + timedelta(hours=1)
+        asked = len(google.provider.log)
+
+        def write() -> None:
+            with time_machine.travel(later), pytest.raises(TransactionConflict):
+                by_api(browser, "get_access_token", CASES["get_access_token"])
+
+        assert self.writing(browser, write, "rollback") == ["Ada"]
+        assert len(google.provider.log) == asked
+        with time_machine.travel(later):
+            token = by_api(browser, "get_access_token", CASES["get_access_token"]).json["accessToken"]
+        assert token in google.provider.access_tokens
+        assert len(google.provider.exchanges("token")) == 2

@@ -12,6 +12,7 @@ import pytest
 import time_machine
 from conftest import ORIGIN, PASSWORD, Browser, Site
 from flask import Response
+from support.google import GINA, GoogleOnLoopback
 
 from flask_better_auth import Hooks, clock
 from flask_better_auth.endpoint import Endpoint
@@ -25,6 +26,7 @@ THEME: dict[str, Any] = {
     "session": {"additional_fields": {"theme": {"required": False}}},
     "user": {"change_email": {"enabled": True}, "delete_user": {"enabled": True}},
     "email_verification": {"send_verification_email": lambda **message: None},
+    "social_providers": [GoogleOnLoopback.option()],
 }
 #: Bodies that a live session is needed for, beyond what is made up of the schema.
 BODIES: dict[str, dict[str, Any]] = {
@@ -35,11 +37,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "verify_password": {"password": PASSWORD},
     "update_session": {"theme": "dark"},
     "update_user": {"name": "Changed"},
+    "link_social_account": {"provider": "google"},
 }
 #: What such a body gets from them while the session lives: the user has a password, and one way of signing in.
 REFUSING = ("set_password", "unlink_account")
 #: Where a session is asked for.
 GUARDS = ("session", "sensitive_session", "fresh_session")
+#: Endpoints that ask for it themselves, since server code may name a user instead: about an account of a provider.
+ASKING = ("get_access_token", "refresh_token", "account_info")
 
 
 @pytest.fixture
@@ -55,10 +60,19 @@ def endpoints(site: Site) -> list[Endpoint]:
 
 def guarded(site: Site) -> list[Endpoint]:
     """The endpoints that need a session."""
-    return [e for e in endpoints(site) if any(guard.__name__ in GUARDS for guard in e.guards)]
+    return [e for e in endpoints(site) if e.name in ASKING or any(guard.__name__ in GUARDS for guard in e.guards)]
 
 
-def body_of(endpoint: Endpoint) -> dict[str, Any]:
+def selection(site: Site, endpoint: Endpoint) -> dict[str, Any]:
+    """The account of a provider that an endpoint is asked about."""
+    if endpoint.name not in ASKING:
+        return {}
+    return {"accountId": next((row.id for row in site.rows("account") if row.provider_id == "google"), "none")}
+
+
+def body_of(site: Site, endpoint: Endpoint) -> dict[str, Any]:
+    if endpoint.name in ASKING and endpoint.body is not None:
+        return selection(site, endpoint)
     if endpoint.name in BODIES or endpoint.body is None:
         return BODIES.get(endpoint.name, {})
     return {endpoint.body.wire_names[n]: "text" for n, f in endpoint.body.fields.items() if isinstance(f, Str)}
@@ -66,16 +80,24 @@ def body_of(endpoint: Endpoint) -> dict[str, Any]:
 
 def send(site: Site, endpoint: Endpoint, cookies: dict[str, str]) -> list[Response]:
     """What a session gets at an endpoint, at each of its routes and through ``auth.api``."""
-    body, answers = body_of(endpoint), []
+    body, answers = body_of(site, endpoint), []
+    query = selection(site, endpoint) if endpoint.body is None else {}
     for method, path in endpoint.routes(additions=True):
         browser = site.browser()
         browser.cookies = dict(cookies)
         options = {} if method == "GET" else {"data": json.dumps(body), "content_type": "application/json"}
-        answers.append(browser.request(method, re.sub("<.*?>", "x", path), **options))
+        answers.append(browser.request(method, re.sub("<.*?>", "x", path), query_string=query, **options))
     headers = {"Origin": ORIGIN, "Cookie": "; ".join(f"{k}={v}" for k, v in cookies.items())}
     given = {"body": body} if endpoint.body is not None else {}
-    answers.append(getattr(site.api, endpoint.name)(**given, headers=headers, as_response=True))
+    answers.append(getattr(site.api, endpoint.name)(**given, query=query, headers=headers, as_response=True))
     return answers
+
+
+def with_google(google: GoogleOnLoopback, browser: Browser) -> Browser:
+    """The browser, when its user has an account there too."""
+    answer = google.link(browser, {**GINA, "email": browser.session()["user"]["email"]})
+    assert answer.headers["Location"] == "/home"
+    return browser
 
 
 def another(browser: Browser) -> Browser:
@@ -141,20 +163,20 @@ ENDS = [
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
 def test_g5_session_that_ended_is_nobodys_at_every_route(
-    make_auth: Callable[..., Site], end: Callable[[Browser, Browser], Response]
+    make_auth: Callable[..., Site], google: GoogleOnLoopback, end: Callable[[Browser, Browser], Response]
 ) -> None:
     site = make_auth(**THEME)
-    victim = site.sign_up("ada")
+    victim = with_google(google, site.sign_up("ada"))
     other, cookies = another(victim), dict(victim.cookies)
     ends = ("revoke_session", "revoke_sessions", "revoke_other_sessions", "delete_user")
     walked = guarded(site)
-    assert len(walked) >= 9
+    assert len(walked) >= 13
     for endpoint in walked:
         if endpoint.name not in ends:
             for answer in send(site, endpoint, cookies):  # the session lives, and each route knows it
                 assert answer.status_code == (400 if endpoint.name in REFUSING else 200), endpoint
     assert end(victim, other).status_code == 200
-    before = site.snapshot()
+    before, asked = site.snapshot(), len(google.provider.log)
     for endpoint in walked:
         for answer in send(site, endpoint, cookies):
             assert (answer.status_code, answer.json["code"]) == (401, "UNAUTHORIZED"), endpoint
@@ -162,13 +184,13 @@ def test_g5_session_that_ended_is_nobodys_at_every_route(
     replayed = site.browser()
     replayed.cookies = dict(cookies)
     assert replayed.session() is None
-    assert site.snapshot() == before
+    assert (site.snapshot(), len(google.provider.log)) == (before, asked)
 
 
 def test_g5_every_endpoint_but_these_needs_a_session(site: Site) -> None:
     open_to_all = {"ok", "error", "sign_up_email", "sign_in_email", "sign_out", "get_session"}
     open_to_all |= {"request_password_reset", "request_password_reset_callback", "reset_password"}
-    open_to_all |= {"send_verification_email", "verify_email"}
+    open_to_all |= {"send_verification_email", "verify_email", "sign_in_social", "callback_oauth"}
     open_to_all |= {"delete_user_callback"}  # it says 404 without a session, as the reference does
     of_the_server = {"create_user", "cleanup"}
     assert {e.name for e in endpoints(site)} - {e.name for e in guarded(site)} == open_to_all | of_the_server
@@ -199,16 +221,20 @@ def test_g9_a_clock_that_jumps_brings_no_session_back(
 
 @pytest.mark.parametrize("left", [MS, timedelta(0), -MS], ids=["before", "at", "after"])
 def test_g9_every_route_ends_a_session_at_the_same_millisecond(
-    make_auth: Callable[..., Site], standing: time_machine.Coordinates, left: timedelta
+    make_auth: Callable[..., Site],
+    google: GoogleOnLoopback,
+    standing: time_machine.Coordinates,
+    left: timedelta,
 ) -> None:
     session = {**THEME["session"], "fresh_age": 0, "disable_session_refresh": True}
     site = make_auth(**{**THEME, "session": session})
     for endpoint in guarded(site):
         site.emptied()
         standing.move_to(START)
-        cookies = site.sign_up("ada").cookies
+        ada = site.sign_up("ada")
         if endpoint.name in REFUSING:
             continue  # the next test knows
+        cookies = dict((with_google(google, ada) if endpoint.name in ASKING else ada).cookies)
         standing.move_to(START + WEEK - left)
         answer = send(site, endpoint, cookies)[0]
         assert answer.status_code == (200 if left > timedelta(0) else 401), endpoint
@@ -318,46 +344,57 @@ def test_g12_core_columns_of_a_session_are_nobodys_to_set(
 @pytest.mark.parametrize("signed_in", [True, False], ids=["bob", "nobody"])
 @pytest.mark.parametrize("where", ["body", "query", "form", "both", "headers"])
 def test_t8_keywords_of_the_server_are_unknown_over_http(
-    make_auth: Callable[..., Site], where: str, signed_in: bool
+    make_auth: Callable[..., Site], google: GoogleOnLoopback, where: str, signed_in: bool
 ) -> None:
     site = make_auth(**THEME)
-    ada, bob = site.sign_up("ada"), site.sign_up("bob")
+    ada, bob = with_google(google, site.sign_up("ada")), site.sign_up("bob")
     user, session = ada.session()["user"], ada.session()["session"]
     privileged = [e for e in endpoints(site) if e.privileged is not None]
-    assert {e.name for e in privileged} >= {"list_sessions", "revoke_session", "revoke_sessions", "update_user"}
+    of_sessions = {"list_sessions", "revoke_session", "revoke_sessions"}
+    assert {e.name for e in privileged} >= {*of_sessions, "update_user", *ASKING}
     values = {"user_id": user["id"], "session_id": session["id"], "data": {"name": "Taken over"}}
-    hers = site.snapshot()
+    hers, (account,) = site.snapshot(), [row for row in site.rows("account") if row.provider_id == "google"]
     for endpoint in privileged:
         assert endpoint.privileged is not None
+        chosen = selection(site, endpoint)
         python = {name: values[name] for name in endpoint.privileged.fields}
-        given = {**python, **{wire_name(name): value for name, value in python.items()}, "privileged": python}
+        wired = {wire_name(name): value for name, value in python.items()}
+        # those that are asked about an account take no name that they do not know, and this one for nothing
+        given = {**wired, **chosen} if chosen else {**python, **wired, "privileged": python}
         texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
         for method, path in endpoint.routes(additions=True):
             browser = site.browser()
             browser.cookies = dict(bob.cookies) if signed_in else {}
-            options: dict[str, Any] = {"query_string": texts} if where in ("query", "both") else {}
+            options: dict[str, Any] = {"query_string": texts if where in ("query", "both") else chosen}
             if method != "GET" and where in ("body", "both"):
                 options |= {"data": json.dumps(given), "content_type": "application/json"}
             elif method != "GET" and where == "form":
                 options |= {"data": texts}
             elif method != "GET":
-                options |= {"data": "{}", "content_type": "application/json"}
+                options |= {"data": json.dumps(chosen), "content_type": "application/json"}
             if where == "headers":
                 options["headers"] = {name.replace("_", "-"): value for name, value in texts.items()}
             answer = browser.request(method, path, **options)
             assert answer.status_code < 500
-            assert session["token"] not in answer.text, endpoint
+            assert not any(token in answer.text for token in (session["token"], account.access_token)), endpoint
+            if chosen and signed_in and where != "form":
+                assert (answer.status_code, answer.json["code"]) == (400, "ACCOUNT_NOT_FOUND"), endpoint
             assert signed_in or answer.status_code in (400, 401, 415), endpoint
             bob = bob if bob.session() else another_bob(site)
     now = site.snapshot()
     assert [row for row in now["session"] if row["user_id"] == user["id"]] == [
         row for row in hers["session"] if row["user_id"] == user["id"]
     ]
-    assert now["user"] == hers["user"]
+    assert (now["user"], now["account"]) == (hers["user"], hers["account"])
     for endpoint in privileged:  # and each of them is what it looks like, where the server says it
         assert endpoint.privileged is not None
-        result = getattr(site.api, endpoint.name)(**{name: values[name] for name in endpoint.privileged.fields})
-        assert result == {"status": True} or result[0]["token"] == session["token"]
+        chosen = {"account_id": account.id} if endpoint.name in ASKING else {}
+        named = {name: values[name] for name in endpoint.privileged.fields}
+        result = getattr(site.api, endpoint.name)(**named, **chosen)
+        if chosen:
+            assert result.get("access_token") in google.provider.access_tokens or result["data"]["sub"] == GINA["sub"]
+        else:
+            assert result == {"status": True} or result[0]["token"] == session["token"]
     now = site.snapshot()
     assert [row for row in now["session"] if row["user_id"] == user["id"]] == []
     assert now["user"] != hers["user"]

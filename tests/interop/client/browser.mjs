@@ -11,7 +11,7 @@ export function person() {
 	return { name, email: `${name}@example.com`, password };
 }
 
-/** A browser with no cookies: its `client`, its `jar`, and the `calls` it has made. */
+/** A browser with no cookies: its `client`, its `jar`, the `calls` it has made, and `send`, which makes one. */
 export function browser(options = {}) {
 	const jar = new Map();
 	const calls = [];
@@ -35,7 +35,7 @@ export function browser(options = {}) {
 		...more,
 		fetchOptions: { customFetchImpl: send, ...fetchOptions },
 	});
-	return { client, jar, calls };
+	return { client, jar, calls, send };
 }
 
 /** A browser whose user has just signed up. */

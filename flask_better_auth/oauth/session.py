@@ -1,0 +1,24 @@
+"""authlib's OAuth 2.0 client on our own outbound HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from authlib.integrations.requests_client import OAuth2Session
+
+from .outbound import Outbound
+
+
+class OAuth2(Outbound, OAuth2Session):  # type: ignore[misc]  # authlib has no types
+    """Asks a token endpoint.
+
+    Args:
+        own: see ``Outbound``.
+        client_id, client_secret: ours.
+        auth: the name of a way to authenticate (RFC 7591 section 2), or a function as authlib takes one.
+    """
+
+    def __init__(self, own: Collection[str], client_id: str, client_secret: str | None, auth: Any) -> None:
+        OAuth2Session.__init__(self, client_id, client_secret, token_endpoint_auth_method=auth)
+        Outbound.__init__(self, own=own)
