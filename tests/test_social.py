@@ -139,6 +139,38 @@ def test_where_the_state_is_kept(social: Any, google: GoogleOnLoopback, strategy
     assert set(browser.cookies) == {"better-auth.session_token"}
 
 
+def test_the_state_in_a_secondary_storage_counts_once_too(social: Any, google: GoogleOnLoopback) -> None:
+    site = social(options={"secondary_storage": "memory"})
+    browser = site.browser()
+    url = google.start(browser)
+    assert site.rows("verification") == []
+    kept = dict(browser.cookies)
+    assert browser.get(google.consent(url)).headers["Location"] == "/home"
+    assert browser.session()["user"]["email"] == "gina@example.com"
+    browser.cookies = kept
+    assert error_of(browser.get(google.consent(url))) == "state_mismatch"
+
+
+def test_without_stored_sessions_accounts_are_added_all_the_same(social: Any, google: GoogleOnLoopback) -> None:
+    site = social(options={"session": {"stateless": True}, "account": {"store_account_cookie": True}})
+    browser = site.sign_up("gina")
+    assert google.link(browser).headers["Location"] == "/home"
+    later = site.browser()
+    assert google.sign_in(later).headers["Location"] == "/home"
+    assert later.session()["user"]["email"] == "gina@example.com"
+    assert later.post("/get-access-token", {"useAccountCookie": True}).status_code == 200
+    assert site.rows("session") == []
+
+
+def test_tables_of_the_typescript_library_do_as_well(social: Any, google: GoogleOnLoopback) -> None:
+    site = social(options={"naming": "camelCase"})
+    first, second = site.browser(), site.browser()
+    google.sign_in(first)
+    google.sign_in(second)
+    assert first.session()["user"] == second.session()["user"]
+    assert [account.provider_id for account in site.rows("account")] == ["google"]
+
+
 def test_what_the_client_wants_to_be_kept_is_there_when_it_is_back(social: Any, google: GoogleOnLoopback) -> None:
     seen = []
 

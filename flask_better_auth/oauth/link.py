@@ -228,10 +228,10 @@ def add(call: Call, provider: Provider, tokens: Tokens, profile: Profile, link: 
     Raises:
         Refusal: nothing is added.
     """
-    session = _session_of(call, link)
-    user = users.find_by_id(call, link.user_id)
-    if session is None or user is None:
+    asked = _session_of(call, link)
+    if asked is None:
         raise Refusal("unable_to_link_account")
+    session, user = asked
     try:
         _validate(call, provider, profile, "link-account", user.id)
     except APIError as error:
@@ -285,12 +285,13 @@ def attach(call: Call, provider: Provider, tokens: Tokens, profile: Profile, ses
             raise Refusal("unable_to_link_account")
 
 
-def _session_of(call: Call, link: Link) -> Record | None:
-    """The session in which a link was asked for, if it still lives (SECURITY I7)."""
-    found = call.state.sessions.session(call, link.session_token) if link.session_token else None
-    if found is None or found.token != link.session_token or found.user_id != link.user_id:
-        return None
-    return found if found.expires_at > clock.now() else None
+def _session_of(call: Call, link: Link) -> tuple[Record, Record] | None:
+    """The session in which a link was asked for, and its user, if it still lives (SECURITY I7)."""
+    for session, user in call.state.sessions.find(call, link.session_token or ""):
+        same = (session.token, session.user_id) == (link.session_token, link.user_id)
+        if same and session.expires_at > clock.now():
+            return session, user
+    return None
 
 
 def _add(call: Call, provider: Provider, profile: Profile, tokens: Tokens, user: Record) -> Record:

@@ -191,7 +191,7 @@ CASES: dict[str, Case] = {
     "callback_oauth of a new user": Case(7, query=partial(sent_back, code="new@example.com"), transactions=2),
     "callback_oauth of a user who returns": Case(5, query=sent_back, prepare=came_before, transactions=2),
     "callback_oauth of a user by the address": Case(7, query=sent_back, prepare=prove_address, transactions=2),
-    "callback_oauth that links": Case(9, query=partial(sent_back, begin="/link-social"), transactions=2),
+    "callback_oauth that links": Case(8, query=partial(sent_back, begin="/link-social"), transactions=2),
     "get_access_token": Case(2, lambda email: {"account_id": "linked"}, prepare=provider),
     "get_access_token that is over": Case(
         3, lambda email: {"account_id": "linked"}, prepare=partial(provider, hours_left=-1)

@@ -23,7 +23,6 @@ from flask import send_from_directory
 from selenium.webdriver import Chrome
 from selenium.webdriver.support.wait import WebDriverWait
 from support.google import GoogleOnLoopback
-from support.provider import LoopbackProvider
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from flask_better_auth.plugin import Plugin
@@ -101,11 +100,10 @@ def test_the_official_client_follows_links_in_mails(serve: Serve, tmp_path: Path
     play("email", AUTH_URL=origin, OUTBOX=str(outbox))
 
 
-def test_the_official_client_signs_in_in_a_window(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    with LoopbackProvider() as provider:
-        google = GoogleOnLoopback(provider, monkeypatch)
-        origin = serve(plugins=[OAuthPopup()], social_providers=[google.option()])
-        play("popup", AUTH_URL=origin, AUTHORIZE=provider.url_for("authorize"))
+@pytest.mark.parametrize("script", ["social", "popup"])
+def test_the_official_client_signs_in_with_a_provider(serve: Serve, google: GoogleOnLoopback, script: str) -> None:
+    origin = serve(plugins=[OAuthPopup()], social_providers=[google.option()])
+    play(script, AUTH_URL=origin, AUTHORIZE=google.provider.url_for("authorize"))
 
 
 def play(script: str, **environment: str) -> None:
