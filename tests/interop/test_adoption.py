@@ -24,10 +24,11 @@ from alembic.migration import MigrationContext
 from conftest import ORIGIN, PASSWORD, SECRET, Browser, Site, command, open_site
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import make_url
+from support.provider import LoopbackProvider
 
 from flask_better_auth import AdditionalField, clock
 from flask_better_auth.checks import Finding, adoption
-from flask_better_auth.plugins import Username
+from flask_better_auth.plugins import GenericOAuth, Username
 from flask_better_auth.wire import iso
 
 SERVER = Path(__file__).parent / "adoption"
@@ -143,7 +144,7 @@ def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 class Both:
     """Two servers of each kind on one database."""
 
-    def __init__(self, url: str, shape: str, nodes: dict[str, Node]) -> None:
+    def __init__(self, url: str, shape: str, nodes: dict[str, Node], provider: Any) -> None:
         self.url, self.shape = url, shape
         self.node, self.other_node = nodes.values()
         made = make_url(url)
@@ -155,7 +156,8 @@ class Both:
         name = made.get_backend_name()
         there = made.database if name == "sqlite" else made.set(drivername=name).render_as_string(hide_password=False)
         # what the library found missing, and made
-        self.made, _ = (node.run("open", url=there, shape=shape, secret=SECRET) for node in nodes.values())
+        given = {"url": there, "shape": shape, "secret": SECRET, "provider": provider}
+        self.made, _ = (node.run("open", **given) for node in nodes.values())
         self.sites: list[Site] = []
 
     def site(self, **options: Any) -> Site:
@@ -179,13 +181,13 @@ class Both:
 
 
 @pytest.fixture
-def share(own_database: str, nodes: dict[str, Node]) -> Iterator[Callable[[str], Both]]:
-    """Lets the TypeScript library make the tables of a shape."""
+def share(own_database: str, nodes: dict[str, Node]) -> Iterator[Callable[..., Both]]:
+    """Lets the TypeScript library make the tables of a shape; ``provider`` tells with whom else it signs in."""
     made: list[Both] = []
 
-    def of(shape: str) -> Both:
-        made.append(Both(own_database, shape, nodes))
-        made[-1].site(**SHAPES[shape])
+    def of(shape: str, provider: Any = None, **options: Any) -> Both:
+        made.append(Both(own_database, shape, nodes, provider))
+        made[-1].site(**SHAPES[shape], **options)
         return made[-1]
 
     yield of
@@ -199,13 +201,13 @@ def share(own_database: str, nodes: dict[str, Node]) -> Iterator[Callable[[str],
 
 
 @pytest.fixture(params=["core", "plugins"])
-def both(share: Callable[[str], Both], request: pytest.FixtureRequest) -> Both:
+def both(share: Callable[..., Both], request: pytest.FixtureRequest) -> Both:
     """With and without what plugins add that are not enabled here."""
     return share(request.param)
 
 
 @pytest.fixture
-def core(share: Callable[[str], Both]) -> Both:
+def core(share: Callable[..., Both]) -> Both:
     """Nothing beside the core."""
     return share("core")
 
@@ -239,7 +241,7 @@ def test_what_the_check_finds_missing_is_made_by_its_statements(core: Both) -> N
 
 
 def test_tables_that_are_made_here_are_complete_there(
-    own_database: str, share: Callable[[str], Both], nodes: dict[str, Node]
+    own_database: str, share: Callable[..., Both], nodes: dict[str, Node]
 ) -> None:
     site = open_site(own_database, options={"naming": "camelCase", "password_hash": "scrypt", **SHAPES["fields"]})
     with site.app.app_context():
@@ -253,7 +255,7 @@ def test_tables_that_are_made_here_are_complete_there(
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_alembic_finds_nothing_to_do(share: Callable[[str], Both], dialect: str, shape: str) -> None:
+def test_alembic_finds_nothing_to_do(share: Callable[..., Both], dialect: str, shape: str) -> None:
     """On PostgreSQL; SQLAlchemy reads the other databases less exactly."""
     page: dict[str, Any] = {}
     exec("".join(code for language, code in FENCE.findall(PAGE.read_text()) if language == "python"), page)
@@ -467,10 +469,101 @@ def test_a_reset_that_is_asked_for_here_is_done_there(core: Both) -> None:
     assert answer.status_code == 200
 
 
+# ---------------------------------------------------------------- sign-in with a provider
+
+WEN = {"sub": "w-1", "email": "wen@example.com", "email_verified": True, "name": "Wen"}
+#: One server asks, the other is asked later.
+WAYS = pytest.mark.parametrize(("one", "other"), [("there", "here"), ("here", "there")])
+
+
+class Acme:
+    """A provider that both servers sign in with, with every token encrypted."""
+
+    def __init__(self, share: Callable[..., Both], provider: LoopbackProvider, strategy: str) -> None:
+        provider.reset()
+        provider.register("acme-client", "acme-secret", redirect_uris=(f"{ORIGIN}/api/auth/callback/acme",))
+        config = {
+            "provider_id": "acme",
+            "client_id": "acme-client",
+            "client_secret": "acme-secret",
+            "discovery_url": provider.url_for("discovery"),
+            "scopes": ["openid", "email", "profile", "offline_access"],
+            "pkce": True,
+        }
+        self.provider = provider
+        account = {"encrypt_oauth_tokens": True, "store_state_strategy": strategy}
+        told = {"discovery": config["discovery_url"], "strategy": strategy}
+        self.both = share("core", told, plugins=[GenericOAuth(config=[config])], account=account)
+
+    def ask(self, where: str, browser: Browser, path: str, **body: Any) -> dict[str, Any]:
+        """What one of the servers answers."""
+        method = "POST" if body else "GET"
+        if where == "there":
+            return self.both.node.send(browser, method, path, body or None)
+        answer = browser.post(path, body) if body else browser.get(path)
+        return {"status": answer.status_code, "location": answer.headers.get("Location"), "body": answer.json}
+
+    def go(self, one: str, other: str, browser: Browser, path: str = "/sign-in/social") -> str:
+        """To the provider from one server, and back to the other; where that sends the browser."""
+        begun = self.ask(one, browser, path, provider="acme", callbackURL="/home")
+        assert begun["status"] == 200, begun
+        back = self.provider.consent(begun["body"]["url"], WEN).removeprefix(f"{ORIGIN}/api/auth")
+        done = self.ask(other, browser, back)
+        assert done["status"] == 302, done
+        return str(done["location"])
+
+
+@pytest.fixture(params=["database", "cookie"])
+def acme(share: Callable[..., Both], loopback: LoopbackProvider, request: pytest.FixtureRequest) -> Acme:
+    """With either place for what is under way."""
+    return Acme(share, loopback, request.param)
+
+
+@WAYS
+def test_a_browser_goes_to_a_provider_from_one_server_and_comes_back_to_the_other(
+    acme: Acme, one: str, other: str
+) -> None:
+    browser = acme.both.browser()
+    assert acme.go(one, other, browser) == "/home"
+    assert acme.both.node.session(browser)["user"] == browser.session()["user"]
+    assert browser.session()["user"]["email"] == "wen@example.com"
+    again = acme.both.browser()
+    assert acme.go(other, one, again) == "/home"
+    assert again.session()["user"]["id"] == browser.session()["user"]["id"]
+    assert len(acme.both.all("SELECT * FROM account")) == 1
+    listed = [acme.ask(where, browser, "/list-accounts")["body"] for where in (one, other)]
+    assert listed[0] == listed[1]
+
+
+@WAYS
+def test_a_link_that_was_asked_for_at_one_server_is_made_by_the_other(acme: Acme, one: str, other: str) -> None:
+    browser = acme.both.node.sign_up(acme.both.browser(), "wen")
+    assert acme.go(one, other, browser, "/link-social") == "/home"
+    for where in (one, other):
+        listed = acme.ask(where, browser, "/list-accounts")["body"]
+        assert {account["providerId"] for account in listed} == {"credential", "acme"}
+
+
+@WAYS
+def test_tokens_that_one_server_stored_are_used_and_renewed_by_the_other(acme: Acme, one: str, other: str) -> None:
+    browser = acme.both.browser()
+    acme.go(one, one, browser)
+    (stored,) = acme.both.all("SELECT * FROM account")
+    told = [acme.ask(where, browser, "/get-access-token", accountId=stored["id"])["body"] for where in (one, other)]
+    assert told[0] == told[1]
+    assert stored["accessToken"] != told[0]["accessToken"]
+    renewed = acme.ask(other, browser, "/refresh-token", accountId=stored["id"])
+    assert renewed["status"] == 200
+    assert renewed["body"]["accessToken"] != told[0]["accessToken"]
+    later = acme.ask(one, browser, "/get-access-token", accountId=stored["id"])["body"]
+    assert later["accessToken"] == renewed["body"]["accessToken"]
+    assert acme.ask(one, browser, "/refresh-token", accountId=stored["id"])["status"] == 200
+
+
 # ---------------------------------------------------------------- columns
 
 
-def test_columns_that_nobody_here_knows_are_left_alone(share: Callable[[str], Both]) -> None:
+def test_columns_that_nobody_here_knows_are_left_alone(share: Callable[..., Both]) -> None:
     both = share("plugins")
     browser = both.node.sign_up(both.browser(), username="ada_l")
     team = both.node.send(browser, "POST", "/organization/create", {"name": "Engines", "slug": "engines"})
@@ -501,7 +594,7 @@ def test_columns_that_nobody_here_knows_are_left_alone(share: Callable[[str], Bo
     assert {user["name"] for user in users} == {"Changed", "Bob"}
 
 
-def test_a_plugin_takes_over_the_columns_that_the_library_made_for_it(share: Callable[[str], Both]) -> None:
+def test_a_plugin_takes_over_the_columns_that_the_library_made_for_it(share: Callable[..., Both]) -> None:
     both = share("plugins")
     site = both.site(plugins=[Username()])
     both.node.sign_up(both.browser(), username="Ada_L")
@@ -528,7 +621,7 @@ VALUES = {
 
 
 @pytest.mark.parametrize("values", [VALUES, {"vip": False, "tags": [], "settings": []}], ids=["full", "empty"])
-def test_additional_fields_mean_the_same_to_both(share: Callable[[str], Both], values: dict[str, Any]) -> None:
+def test_additional_fields_mean_the_same_to_both(share: Callable[..., Both], values: dict[str, Any]) -> None:
     both = share("fields")
     there = both.node.sign_up(both.browser(), **values)
     here = both.browser()
@@ -547,7 +640,7 @@ def test_additional_fields_mean_the_same_to_both(share: Callable[[str], Both], v
     assert {**both.node.session(here)["user"], "balance": VALUES["balance"]}.items() >= {**changed}.items()
 
 
-def test_requests_are_counted_together(share: Callable[[str], Both]) -> None:
+def test_requests_are_counted_together(share: Callable[..., Both]) -> None:
     both = share("plugins")
     site = both.site(rate_limit={"enabled": True, "storage": "database"})
     both.node.sign_up(both.browser())

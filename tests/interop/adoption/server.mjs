@@ -2,7 +2,7 @@
 import { createInterface } from "node:readline";
 import { betterAuth } from "better-auth";
 import { getMigrations } from "better-auth/db/migration";
-import { admin, organization, twoFactor, username } from "better-auth/plugins";
+import { admin, genericOAuth, organization, twoFactor, username } from "better-auth/plugins";
 import { SqliteDialect } from "kysely";
 import mysql from "mysql2/promise";
 import sqlite from "node-sqlite3-wasm";
@@ -32,6 +32,16 @@ const SHAPES = {
 	},
 };
 
+/** A provider by the address of its discovery document. */
+const acme = (discoveryUrl) => ({
+	providerId: "acme",
+	clientId: "acme-client",
+	clientSecret: "acme-secret",
+	discoveryUrl,
+	scopes: ["openid", "email", "profile", "offline_access"],
+	pkce: true,
+});
+
 /** A driver that comes without a compiler, in the shape of better-sqlite3, which the library's documentation names. */
 function file(path) {
 	const db = new sqlite.Database(path);
@@ -56,7 +66,7 @@ function connect(url) {
 let auth, close, mails;
 
 const commands = {
-	async open({ url, shape, secret }) {
+	async open({ url, shape, secret, provider }) {
 		mails = [];
 		const [database, end] = connect(url);
 		close = end;
@@ -70,6 +80,10 @@ const commands = {
 			emailAndPassword: { enabled: true, sendResetPassword: send },
 			emailVerification: { sendVerificationEmail: send },
 			...SHAPES[shape],
+			...(provider && {
+				plugins: [genericOAuth({ config: [acme(provider.discovery)] })],
+				account: { encryptOAuthTokens: true, storeStateStrategy: provider.strategy },
+			}),
 		};
 		const { runMigrations, toBeAdded, toBeCreated } = await getMigrations(options);
 		await runMigrations();
@@ -82,7 +96,8 @@ const commands = {
 		const init = { method, headers, body: body && JSON.stringify(body) };
 		const answer = await auth.handler(new Request(`${ORIGIN}/api/auth${path}`, init));
 		const text = await answer.text();
-		return { status: answer.status, body: text && JSON.parse(text), cookies: answer.headers.getSetCookie() };
+		const location = answer.headers.get("location");
+		return { status: answer.status, location, body: text && JSON.parse(text), cookies: answer.headers.getSetCookie() };
 	},
 	async session({ token }) {
 		const { session } = await (await auth.$context).internalAdapter.findSession(token);
