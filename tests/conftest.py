@@ -63,6 +63,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out what uses no database where one is under test: it is the same on all of them."""
+    if os.environ.get("TEST_DATABASE_URL"):
+        used = {item: "server_url" in getattr(item, "fixturenames", ()) for item in items}
+        config.hook.pytest_deselected(items=[item for item in items if not used[item]])
+        items[:] = [item for item in items if used[item]]
+
+
 @pytest.fixture(autouse=True)
 def no_connection_is_left() -> Iterator[None]:
     """Closes what a test leaves idle in a pool: Python 3.13 complains where a pool is collected with it."""

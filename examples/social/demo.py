@@ -14,7 +14,7 @@ from support.provider import LoopbackProvider
 
 def providers(names: Mapping[str, str]) -> GenericOAuth:
     """Start it, and make it known under each of the names."""
-    provider = LoopbackProvider(host="127.0.0.1").start()
+    provider = LoopbackProvider().start()
     for name in names:
         provider.register(name, f"secret-of-{name}")
     return GenericOAuth(

@@ -231,7 +231,7 @@ class Social(Provider):
         self.row, self.given = row, {python_name(name): value for name, value in given.items()}
         self.given.pop("enabled", None)
         self.id, self.name = row.id, row.name
-        self.options: Any = section(row.options, self.given, f"the provider {row.id}")
+        self.options: Any = section(row.options, self.given, f"social_providers.{row.id}")
         options: ProviderOptions = self.options
         self.pkce = row.pkce and getattr(options, "pkce", True)
         self.email_is_anybodys = row.email_is_anybodys

@@ -8,6 +8,7 @@ from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
@@ -28,7 +29,7 @@ from flask_better_auth.wire import python_name
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "providers.json").read_text("utf-8"))
 INPUT, COMMON, IDS = VECTORS["input"], VECTORS["common"], list(VECTORS["providers"])
-NOW = VECTORS["now"]
+NOW = datetime.fromisoformat(VECTORS["now"].replace("Z", "+00:00"))
 
 #: Where we are not as the reference is, on purpose: part, provider, case (with ``*``), reason.
 DIFFERENCES = [

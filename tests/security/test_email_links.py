@@ -22,6 +22,9 @@ from flask_better_auth import APIError, Call, DatabaseHooks, Plugin, Reply, cloc
 from flask_better_auth.config import EmailVerification
 from flask_better_auth.services import email_links, users, verifications
 
+#: The sites are fetched by their names.
+pytestmark = pytest.mark.usefixtures("url")
+
 VECTORS = Path(__file__).parents[1] / "vectors" / "email_tokens.json"
 NEW = "another good password"
 HOUR = timedelta(hours=1)

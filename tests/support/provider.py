@@ -302,8 +302,8 @@ class LoopbackProvider:
         "end_session": "/end-session",
     }
 
-    def __init__(self, port: int = 0, *, host: str = "localhost") -> None:
-        self.port, self.host = port, host
+    def __init__(self, port: int = 0) -> None:
+        self.port = port
         self.clients: dict[str, Client] = {}
         self.people = list(PEOPLE)
         self.key = RSAKey.generate_key(2048, {"kid": "rsa", "use": "sig", "alg": "RS256"})
@@ -317,7 +317,7 @@ class LoopbackProvider:
     @property
     def url(self) -> str:
         """The issuer."""
-        return f"http://{self.host}:{self.port}"
+        return f"http://localhost:{self.port}"
 
     @cached_property
     def foreign_key(self) -> RSAKey:
