@@ -25,7 +25,9 @@ from flask_better_auth import (
     signals,
 )
 from flask_better_auth.context import Call, Record, Reply
+from flask_better_auth.oauth.provider import Tokens
 from flask_better_auth.plugin import Plugin
+from flask_better_auth.providers.base import Social
 
 Make = Callable[..., Site]
 
@@ -439,6 +441,44 @@ def test_a_refresh_stores_what_the_provider_gave(social: Any, google: GoogleOnLo
     (after,) = site.rows("account")
     assert (after.access_token, after.refresh_token) == (answer["accessToken"], answer["refreshToken"])
     assert after.refresh_token != before.refresh_token
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+@pytest.mark.parametrize("path", ["/refresh-token", "/get-access-token"])
+def test_of_two_refreshes_at_once_the_slower_gets_what_the_faster_stored(
+    social: Any, google: GoogleOnLoopback, monkeypatch: pytest.MonkeyPatch, path: str, encrypted: bool
+) -> None:
+    """A provider takes a refresh token once."""
+    site = social(options={"account": {"encrypt_oauth_tokens": encrypted}})
+    browser, account_id = signed_in(site, google)
+    refresh, faster = Social.refresh, []
+
+    def slowly(provider: Social, client: Any, token: str) -> Tokens:
+        if not faster:
+            faster.append(None)
+            faster[0] = browser.post(path, {"accountId": account_id}).json
+        return refresh(provider, client, token)
+
+    monkeypatch.setattr(Social, "refresh", slowly)
+    with time_machine.travel(datetime.now(timezone.utc) + timedelta(hours=1)):
+        slower = browser.post(path, {"accountId": account_id})
+    assert (slower.status_code, slower.json) == (200, faster[0])
+    assert slower.json["accessToken"] in google.provider.access_tokens
+    assert len(google.provider.exchanges("token")) == 3
+
+
+def test_an_account_cookie_from_before_a_refresh_is_no_dead_end(social: Any, google: GoogleOnLoopback) -> None:
+    options = {"account": {"store_account_cookie": True}, "session": {"cookie_cache": {"max_age": timedelta(hours=3)}}}
+    browser = (site := social(options=options)).browser()
+    google.sign_in(browser)
+    old = dict(browser.cookies)
+    (account,) = site.rows("account")
+    browser.post("/refresh-token", {"accountId": account.id})
+    browser.cookies = old
+    with time_machine.travel(datetime.now(timezone.utc) + timedelta(hours=2)):
+        answer = browser.post("/get-access-token", {"useAccountCookie": True})
+    assert answer.status_code == 200
+    assert answer.json["accessToken"] in google.provider.access_tokens
 
 
 def test_what_the_provider_says_of_the_caller(social: Any, google: GoogleOnLoopback) -> None:

@@ -171,13 +171,18 @@ def _account(call: Call, chosen: Mapping[str, Any]) -> Record:
     """The account that was chosen, of whom it is asked for."""
     user_id = _user_id(call)
     if chosen.get("account_id") is not None:
-        theirs = accounts.list_all(call, Record(id=user_id))
-        found = next((account for account in theirs if account.id == chosen["account_id"]), None)
+        found = _stored(call, user_id, chosen["account_id"])
     else:
         found = call.kept_account(user_id)
     if found is None:
         raise APIError(CoreErrors.ACCOUNT_NOT_FOUND)
     return found
+
+
+def _stored(call: Call, user_id: str, account_id: str) -> Record | None:
+    """One of a user's accounts."""
+    theirs = accounts.list_all(call, Record(id=user_id))
+    return next((account for account in theirs if account.id == account_id), None)
 
 
 def _user_id(call: Call) -> str:
@@ -206,11 +211,9 @@ def _provider(call: Call, account: Record) -> Provider:
 
 def _valid(call: Call, account: Record) -> dict[str, Any]:
     """An access token that is not over, as clients get it."""
-    provider = _provider(call, account)
-    ends, token = account.access_token_expires_at, None
-    is_over = ends is not None and (ends - clock.now()).total_seconds() < _SECONDS_LEFT
+    provider, token = _provider(call, account), None
     try:
-        if is_over and account.refresh_token and provider.refreshes:
+        if _is_over(account) and account.refresh_token and provider.refreshes:
             _, tokens, account = _refreshed(call, provider, account)
             call.keep_account(account)
             token = tokens.access_token
@@ -226,6 +229,11 @@ def _valid(call: Call, account: Record) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
+def _is_over(account: Record) -> bool:
+    ends = account.access_token_expires_at
+    return ends is not None and (ends - clock.now()).total_seconds() < _SECONDS_LEFT
+
+
 def _refreshed(call: Call, provider: Provider, account: Record) -> tuple[str, Tokens, Record]:
     """The refresh token that was used, the new tokens, and the account that holds them now."""
     try:
@@ -233,7 +241,14 @@ def _refreshed(call: Call, provider: Provider, account: Record) -> tuple[str, To
     except ValueError:
         raise ProviderError("the refresh token was encrypted by a secret that is gone") from None
     records.foresee_conflict(call)  # with the new refresh token in hand the old one may be void
-    tokens = provider.refresh(call.state.once(provider.client), old)
+    try:
+        tokens = provider.refresh(call.state.once(provider.client), old)
+    except ProviderError:
+        newer = _stored(call, account.user_id, account.id)
+        if newer is None or newer.refresh_token == account.refresh_token:
+            raise
+        # a provider may take a refresh token once, and somebody was faster, or the account cookie is older
+        return _refreshed(call, provider, newer) if _is_over(newer) else (old, _tokens(call, newer), newer)
     data = {
         "access_token": accounts.sealed(call, tokens.access_token) or account.access_token,
         "access_token_expires_at": tokens.access_token_expires_at or account.access_token_expires_at,
@@ -246,6 +261,15 @@ def _refreshed(call: Call, provider: Provider, account: Record) -> tuple[str, To
         unchanged = call.state.tables["account"].columns["refresh_token"] == account.refresh_token
         records.update(call, "account", account, data, unchanged)
     return old, tokens, Record({**account, **data})
+
+
+def _tokens(call: Call, account: Record) -> Tokens:
+    """What an account holds, as its provider gave it."""
+    return Tokens(
+        accounts.revealed(call, account.access_token),
+        accounts.revealed(call, account.refresh_token),
+        access_token_expires_at=account.access_token_expires_at,
+    )
 
 
 def _failed(call: Call, provider: Provider, error: Exception, code: Any) -> APIError:

@@ -398,6 +398,7 @@ SPOILT: dict[str, dict[str, Any]] = {
     "500": {"status": 500},
     "HTML": {"body": "<html>sorry</html>"},
     "an error": {"status": 400, "body": {"error": "invalid_grant", "error_description": "<b>no</b>\r\nX: y"}},
+    "tokens and 400": {"status": 400},
     "an error and 200": {"body": {"error": "bad_verification_code"}},
     "a list": {"body": []},
     "null": {"body": b"null"},
