@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 import time_machine
@@ -281,9 +281,13 @@ def test_neither_what_the_provider_gets_nor_what_comes_back_can_be_read(pair: Ca
     url = both.begin(browser)
     assert query(url)["redirect_uri"] == f"{PRODUCTION}/api/auth/callback/loopback"
     location = both.return_trip(browser)
+    (access_token,) = both.server.access_tokens
     for address in (url, location):
-        assert "1815" not in address
-        assert len(bytes.fromhex(query(address).get("state") or query(address)["profile"])) > 400
+        sealed = bytes.fromhex(query(address).get("state") or query(address)["profile"])
+        assert len(sealed) > 400
+        for inside in ("Ada@Example.com", "ada@example.com", access_token):
+            assert inside not in unquote(address)
+            assert inside.encode() not in sealed
 
 
 @pytest.mark.parametrize("stays", [True, False])
