@@ -8,7 +8,7 @@ from .. import urls
 from ..context import Call, Record, Reply
 from ..errors import APIError
 from . import link, start, state
-from .provider import Arrival, Profile, Provider, ProviderError, Tokens
+from .provider import Arrival, Profile, Provider, ProviderError, Tokens, tell
 
 #: How much of what a provider said goes into an address.
 _LONGEST_ERROR = 1000
@@ -115,8 +115,3 @@ def lost(call: Call, code: str, error_url: str | None, description: str | None =
 def refuses_sign_up(provider: Provider, requested: bool) -> bool:
     """Whether nobody becomes a user by a provider, or nobody who does not ask for it."""
     return provider.disable_sign_up or (provider.disable_implicit_sign_up and not requested)
-
-
-def tell(call: Call, provider: Provider, error: ProviderError) -> None:
-    """Log what a provider did not do as it should."""
-    call.state.logger.warning("better-auth: %s: %s", provider.id, error)

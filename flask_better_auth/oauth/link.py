@@ -29,6 +29,11 @@ class Refusal(Exception):
         self.code, self.description = code, description
         super().__init__(code)
 
+    @property
+    def words(self) -> str:
+        """Why, as answers say it."""
+        return self.code.replace("_", " ")
+
 
 class Reason(Enum):
     """Why an account of a provider is not added to a user."""
@@ -270,7 +275,7 @@ def attach(call: Call, provider: Provider, tokens: Tokens, profile: Profile, ses
         if owned is not None and owned[0].user_id != user.id:
             raise Refusal("account_already_linked_to_different_user")
         if owned is not None:
-            merged = _merged(owned[0].scope, tokens.scopes)
+            merged = ",".join(dict.fromkeys((*accounts.scopes(owned[0]), *(tokens.scopes or ()))))
             columns = {**_columns(call, tokens), **({"scope": merged} if merged else {})}
             records.update(call, "account", owned[0], columns)
         if not records.lock(call, "user", id=user.id):
@@ -325,11 +330,6 @@ def _columns(call: Call, tokens: Tokens) -> dict[str, Any]:
         "refresh_token_expires_at": tokens.refresh_token_expires_at,
     }
     return {name: value for name, value in columns.items() if value is not None}
-
-
-def _merged(stored: str | None, granted: tuple[str, ...] | None) -> str:
-    """The scopes that were granted until now and those that were now, in that order."""
-    return ",".join(dict.fromkeys([*filter(None, map(str.strip, (stored or "").split(","))), *(granted or ())]))
 
 
 # ---------------------------------------------------------------- what a provider says of a user

@@ -12,7 +12,7 @@ from .. import clock
 from ..wire import is_storable
 
 if TYPE_CHECKING:
-    from ..context import AuthState
+    from ..context import AuthState, Call
     from .client import Client
 
 #: What an identifier at a provider may measure: as much as an indexed column holds on every database.
@@ -103,8 +103,12 @@ class Profile:
     @property
     def email_verified(self) -> bool:
         """Whether the provider says that the address is the user's."""
-        said = self.user.get("email_verified")
-        return said is True or said == "true"
+        return is_true(self.user.get("email_verified"))
+
+
+def is_true(value: object) -> bool:
+    """Whether a provider says yes: by true or the text, and by no number (SECURITY I4)."""
+    return value is True or value == "true"
 
 
 def subject_of(value: object) -> str:
@@ -119,6 +123,39 @@ def subject_of(value: object) -> str:
     if not is_storable(text):
         raise ProviderError("the identifier in the profile is no text")
     return text
+
+
+def called(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function of the application says in place of a provider; if it fails, so does the provider.
+
+    Raises:
+        ProviderError: it fails.
+    """
+    try:
+        return function(*arguments)
+    except Exception as error:
+        raise ProviderError(f"{_name(function)} failed: {type(error).__name__}") from error
+
+
+def dict_of(function: Callable[..., Any], *arguments: Any) -> Mapping[str, Any]:
+    """The same of one that returns a dict.
+
+    Raises:
+        ProviderError: it fails, or returns something else.
+    """
+    answer = called(function, *arguments)
+    if not isinstance(answer, Mapping):
+        raise ProviderError(f"{_name(function)} gave no dict")
+    return answer
+
+
+def _name(function: Callable[..., Any]) -> str:
+    return getattr(function, "__name__", "a function")
+
+
+def tell(call: Call, provider: Provider, error: Exception) -> None:
+    """Log what a provider did not do as it should."""
+    call.state.logger.warning("better-auth: %s: %s", provider.id, error)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from ..context import Call
 from ..errors import APIError, ErrorCode
 from . import state
-from .provider import Provider, ProviderError, Start
+from .provider import Provider, ProviderError, Start, tell
 
 _PROVIDER_AWAY = ErrorCode("The provider can not be reached", 503, "SERVICE_UNAVAILABLE")
 
@@ -43,7 +43,7 @@ def authorization_url(
         start = Start(number, verifier, redirect_uri(call, provider), nonce, scopes, login_hint, params or {})
         return provider.authorization_url(client, start)
     except ProviderError as error:
-        call.state.logger.warning("better-auth: %s: %s", provider.id, error)
+        tell(call, provider, error)
         raise APIError(_PROVIDER_AWAY) from error
 
 

@@ -20,7 +20,7 @@ from ..hooks import Hook, Hooks
 from ..oauth import back, link, state
 from ..oauth.provider import Profile, ProviderError, Tokens, subject_of
 from ..plugin import Plugin
-from ..services import records, verifications
+from ..services import accounts, records, verifications
 from ..views.results import redirect, redirected
 from ..views.social import CallbackQuery
 from ..wire import Bool, Mapped, Number, Part, Str, Texts, WireSchema, wire_name
@@ -410,7 +410,7 @@ def _identity(call: Call, payload: Mapping[str, Any]) -> link.Identity:
     provider = call.state.providers.get(account["provider_id"])
     if provider is None:
         raise link.Refusal("oauth_provider_not_found")
-    scopes = payload.get("scopes") if scope is None else list(filter(None, scope.split(",")))
+    scopes = payload.get("scopes") if scope is None else accounts.scopes(account)
     user = {name: value for name, value in payload["user_info"].items() if name != "id" and value is not None}
     try:
         profile = Profile(subject_of(account["account_id"]), user, payload.get("profile", {}))

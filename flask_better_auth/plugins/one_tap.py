@@ -10,7 +10,7 @@ from ..context import AuthState, Call, Record, Reply
 from ..endpoint import Routes
 from ..errors import APIError, ConfigError, CoreErrors, ErrorCode
 from ..oauth import link
-from ..oauth.provider import Profile, ProviderError, Tokens, subject_of
+from ..oauth.provider import Profile, ProviderError, Tokens, subject_of, tell
 from ..plugin import Plugin
 from ..providers import Google
 from ..providers.google import GoogleProvider
@@ -74,7 +74,7 @@ def one_tap_callback(call: Call) -> Reply:
     try:
         profile = _profile(call, provider, tokens)
     except ProviderError as error:
-        call.state.logger.warning("better-auth: one tap: %s", error)
+        tell(call, provider, error)
         raise APIError(_INVALID, without_code=True) from error
     identity = link.Identity(
         provider,
@@ -90,8 +90,7 @@ def one_tap_callback(call: Call) -> Reply:
             raise APIError(_NO_EMAIL, without_code=True) from refusal
         if refusal.code == "email_not_verified":
             raise APIError(CoreErrors.EMAIL_NOT_VERIFIED) from refusal
-        reason = refusal.code.replace("_", " ")
-        raise APIError(CoreErrors.OAUTH_LINK_ERROR, message=reason, without_code=True) from refusal
+        raise APIError(CoreErrors.OAUTH_LINK_ERROR, message=refusal.words, without_code=True) from refusal
 
 
 def _signed_in(session: Record, user: Record, is_new: bool) -> Reply:

@@ -12,7 +12,6 @@ from ..oauth.provider import Profile, Provider, ProviderError, Tokens
 from ..wire import python_name
 
 if TYPE_CHECKING:
-    from .base import TokenEndpointAuth
     from .catalog import (
         VK,
         Apple,
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
         WeChat,
         Zoom,
     )
+    from .options import TokenEndpointAuth
 
 __all__ = [
     "VK",
@@ -106,7 +106,7 @@ def __getattr__(name: str) -> Any:
     """The catalogue loads when something of it is wanted: its options take longer than all else of an import."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(".base" if name == "TokenEndpointAuth" else ".catalog", __name__), name)
+    return getattr(import_module(".options" if name == "TokenEndpointAuth" else ".catalog", __name__), name)
 
 
 def split(settings: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

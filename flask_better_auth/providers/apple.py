@@ -10,7 +10,9 @@ from .. import clock, wire
 from ..errors import ConfigError
 from ..oauth.client import Client
 from ..oauth.provider import Tokens
-from .base import ProviderOptions, Social, joined
+from .base import Social
+from .options import ProviderOptions
+from .places import joined
 
 #: Who a secret is for, and the seconds that it counts; each request gets a new one.
 _AUDIENCE, _LIFE = "https://appleid.apple.com", 300

@@ -1,4 +1,4 @@
-"""What the providers of the catalogue have in common: options, requests, and how a profile is read."""
+"""What the providers of the catalogue are described by, and do."""
 
 from __future__ import annotations
 
@@ -13,95 +13,10 @@ from ..config import section
 from ..errors import ConfigError
 from ..oauth import id_token
 from ..oauth.client import Client
-from ..oauth.provider import Arrival, Profile, Provider, ProviderError, Start, Tokens, subject_of
+from ..oauth.provider import Arrival, Profile, Provider, ProviderError, Start, Tokens, called, dict_of, subject_of
 from ..wire import is_email, is_storable, python_name
-
-#: How a client authenticates at a token endpoint (RFC 7591 section 2).
-POST, BASIC, ASSERTION = "client_secret_post", "client_secret_basic", "private_key_jwt"
-#: Places in a profile: paths such as ``"name.display_name"``, several of them with spaces between for a name that has
-#: several parts, or functions of the profile. Of several places the first counts that holds something, else the last.
-Places = tuple[str | Callable[[Mapping[str, Any]], Any], ...]
-
-
-@dataclass(frozen=True)
-class ProviderOptions:
-    """What every provider can be told (reference option ``socialProviders.<id>``).
-
-    Args:
-        client_id: ours at the provider; or several, whose ID tokens are accepted, the first for everything else.
-        client_secret: ours; some providers have clients without one.
-        scope: further scopes.
-        disable_default_scope: only those, and what a client asks for.
-        redirect_uri: where the provider sends browsers back to, if not to ``/callback/<id>`` of ours.
-        authorization_endpoint: in place of the provider's own.
-        prompt: what to ask the user whatever happens: ``"select_account"``, ``"consent"``, ``"login"`` or ``"none"``.
-        response_mode: ``"query"``, or ``"form_post"`` to get the code by a POST.
-        disable_id_token_sign_in: clients cannot sign in by an ID token that they got from the provider.
-        disable_sign_up: nobody becomes a user by signing in here.
-        disable_implicit_sign_up: only who asks for it, with ``request_sign_up``.
-        override_user_info_on_sign_in: name, picture and address become what the provider says, each time.
-        require_email_verification: nobody gets a session before the address is proven.
-        map_profile_to_user: called with what the provider says, returns columns of the user table, which count over
-            what is read from it. Whether an address is proven is the provider's to say.
-        get_user_info: called with the ``Tokens``, returns a dict of ``user``, ``data`` and ``id``, in place of asking
-            the provider.
-        refresh_access_token: called with a refresh token, returns a token response, in place of asking the provider.
-        verify_id_token: called with an ID token and a nonce, tells whether it counts, in place of verifying it.
-    """
-
-    client_id: str | tuple[str, ...] = ""
-    client_secret: str = field(default="", repr=False)
-    scope: tuple[str, ...] = ()
-    disable_default_scope: bool = False
-    redirect_uri: str | None = None
-    authorization_endpoint: str | None = None
-    prompt: str | None = None
-    response_mode: Literal["query", "form_post"] | None = None
-    disable_id_token_sign_in: bool = False
-    disable_sign_up: bool = False
-    disable_implicit_sign_up: bool = False
-    override_user_info_on_sign_in: bool = False
-    require_email_verification: bool = False
-    map_profile_to_user: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
-    get_user_info: Callable[[Tokens], Mapping[str, Any] | None] | None = None
-    refresh_access_token: Callable[[str], Mapping[str, Any]] | None = None
-    verify_id_token: Callable[[str, str | None], object] | None = None
-
-    @property
-    def client_ids(self) -> tuple[str, ...]:
-        """Ours at the provider, the one for everything first."""
-        ids = self.client_id.split(",") if isinstance(self.client_id, str) else self.client_id
-        return tuple(filter(None, map(str.strip, ids)))
-
-
-@dataclass(frozen=True)
-class TokenEndpointAuth:
-    """How we authenticate at the token endpoint of a provider that leaves it to us.
-
-    Args:
-        method: as RFC 7591 section 2 calls it; ``"custom"`` leaves it to ``customize_request``.
-        get_client_assertion: called with the address of the token endpoint, returns a JWT that tells who we are
-            (RFC 7523), for ``"private_key_jwt"``.
-        customize_request: changes a token request: called with authlib's client, the method, the URL, the headers and
-            the body, returns the last three.
-    """
-
-    method: Literal["none", "client_secret_post", "client_secret_basic", "private_key_jwt", "custom"]
-    get_client_assertion: Callable[[str], str] | None = None
-    customize_request: Callable[..., tuple[str, Any, Any]] | None = None
-
-    def check(self, provider_id: str, secret: str) -> None:
-        """Make sure that it can work with the secret that there is, or is not.
-
-        Raises:
-            ConfigError: it cannot.
-        """
-        if (self.method in (POST, BASIC)) != bool(secret) and self.method != "custom":
-            be = "no" if secret else "a"
-            raise ConfigError(f"the provider {provider_id} takes {be} client_secret for {self.method}")
-        for method, name in ((ASSERTION, "get_client_assertion"), ("custom", "customize_request")):
-            if self.method == method and getattr(self, name) is None:
-                raise ConfigError(f"the provider {provider_id} needs {name} for {method}")
+from .options import BASIC, POST, ProviderOptions, TokenEndpointAuth
+from .places import Claims, Places, at, path_in
 
 
 @dataclass(frozen=True)
@@ -125,27 +40,6 @@ class Ask:
     body: Mapping[str, str] | None = None
     expects: Mapping[str, object] = field(default_factory=dict)
     refuses: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Claims:
-    """Where in a profile what stands.
-
-    Args:
-        id: the identifier that never changes.
-        name, email, image: columns of the user table.
-        email_verified: whether the address is proven; nowhere, where the provider does not say it.
-        further: more columns, which an application may have.
-        placeholder: a domain for addresses of users who have none: ``"reddit"`` for ``7@reddit.placeholder.invalid``.
-    """
-
-    id: Places = ("id",)
-    name: Places = ("name",)
-    email: Places = ("email",)
-    image: Places = ("picture",)
-    email_verified: Places = ("email_verified",)
-    further: Mapping[str, str] = field(default_factory=dict)
-    placeholder: str | None = None
 
 
 @dataclass(frozen=True)
@@ -208,7 +102,7 @@ class Row:
     confidential: bool = False
     profile: Ask | None = None
     by_id_token: bool = False
-    claims: Claims = Claims()
+    claims: Claims = field(default_factory=Claims)
     id_tokens: IdTokens | None = None
     options: type[ProviderOptions] = ProviderOptions
     cls: type[Social] | None = None
@@ -345,7 +239,7 @@ class Social(Provider):
     def refresh(self, client: Client, refresh_token: str) -> Tokens:
         own = self.options.refresh_access_token
         if own is not None:
-            return Tokens.of(_dict_of(own, refresh_token))
+            return Tokens.of(dict_of(own, refresh_token))
         if self.row.refresh is False:
             return super().refresh(client, refresh_token)
         url, sent = self.url(self.row.refresh or self.row.token), {"refresh_token": refresh_token}
@@ -379,9 +273,8 @@ class Social(Provider):
         sent = {self.row.client_id_name: self.client_id}
         if method == POST:
             sent["client_secret"] = secret
-        if own and own.get_client_assertion and method == ASSERTION:
-            sent["client_assertion_type"] = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-            sent["client_assertion"] = _asked(own.get_client_assertion, url)
+        if own:
+            sent |= own.assertion(url)
         return lambda client, method, uri, headers, body: (uri, headers, f"{body}&{urlencode(sent)}")
 
     # ------------------------------------------------------------ who it is
@@ -389,7 +282,7 @@ class Social(Provider):
     def profile(self, client: Client, tokens: Tokens, *, nonce: str | None = None, user: Any = None) -> Profile:
         own, mapped = self.options.get_user_info, self.options.map_profile_to_user
         if own is not None:
-            found = _dict_of(own, tokens)
+            found = dict_of(own, tokens)
             data, columns = found.get("data") or {}, found.get("user") or {}
             if not isinstance(data, Mapping) or not isinstance(columns, Mapping):
                 raise ProviderError("get_user_info gave something else than a user and data")
@@ -397,7 +290,7 @@ class Social(Provider):
         data, columns = self.person(client, tokens, nonce, user)
         subject = subject_of(self.subject(data))
         if mapped is not None:
-            columns = _mapped(columns, _dict_of(mapped, data), hardening=client.hardening)
+            columns = overlaid(columns, dict_of(mapped, data), hardening=client.hardening)
         placeholder = self.row.claims.placeholder
         if placeholder and not columns.get("email"):
             email = f"{subject}@{placeholder}.placeholder.invalid"
@@ -428,11 +321,11 @@ class Social(Provider):
         if not token:
             raise ProviderError("there is no access token")
         answer = client.json(ask.method, self.url(ask.url), token=token, headers=ask.headers, body=ask.body)
-        if any(_path(answer, place) != value for place, value in ask.expects.items()):
+        if any(path_in(answer, place) != value for place, value in ask.expects.items()):
             raise ProviderError("the provider does not say that all is well")
-        if any(_path(answer, place) not in (..., None, False, 0, "") for place in ask.refuses):
+        if any(path_in(answer, place) not in (..., None, False, 0, "") for place in ask.refuses):
             raise ProviderError("the provider says that something is wrong")
-        found = _path(answer, ask.inside) if ask.inside else answer
+        found = path_in(answer, ask.inside) if ask.inside else answer
         if not isinstance(found, Mapping):
             raise ProviderError("the profile is no object")
         return found
@@ -465,15 +358,15 @@ class Social(Provider):
 
     def subject(self, data: Mapping[str, Any]) -> Any:
         """The identifier of the user at the provider."""
-        return _at(data, self.row.claims.id)
+        return at(data, self.row.claims.id)
 
     def user(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """The columns of the user table, as far as the profile says something of them."""
         claims = self.row.claims
         places: dict[str, Places] = {"name": claims.name, "email": claims.email, "image": claims.image}
         places |= {name: (place,) for name, place in claims.further.items()}
-        found = {name: _at(data, of_column) for name, of_column in places.items()}
-        verified = _at(data, claims.email_verified)
+        found = {name: at(data, of_column) for name, of_column in places.items()}
+        verified = at(data, claims.email_verified)
         user = {name: value for name, value in found.items() if value is not ...}
         return {**user, "email_verified": False if verified is ... else verified}
 
@@ -494,7 +387,7 @@ class Social(Provider):
         own = self.options.verify_id_token
         if own is None:
             self.verify(client, token, nonce)
-        elif not _asked(own, token, nonce):
+        elif not called(own, token, nonce):
             raise ProviderError("the application does not take the ID token")
 
     def verify(self, client: Client, token: str, nonce: str | None) -> None:
@@ -532,62 +425,10 @@ def profile_of(subject: Any, user: Mapping[str, Any], data: Mapping[str, Any]) -
     return Profile(subject_of(subject), clean, data)
 
 
-def _mapped(columns: Mapping[str, Any], further: Mapping[str, Any], *, hardening: bool) -> dict[str, Any]:
+def overlaid(columns: Mapping[str, Any], further: Mapping[str, Any], *, hardening: bool) -> dict[str, Any]:
     """Columns with those over them that a function of the application makes of a profile."""
     mapped = {**columns, **{name: value for name, value in further.items() if name != "id"}}
     if hardening:  # whether an address is proven is the provider's to say, and it says it of its own (SECURITY J13)
         same = mapped.get("email") == columns.get("email")
         mapped["email_verified"] = columns["email_verified"] if same else False
     return mapped
-
-
-def _dict_of(function: Callable[..., Any], *arguments: Any) -> Mapping[str, Any]:
-    """What a function of the application says, which must be a dict."""
-    answer = _asked(function, *arguments)
-    if not isinstance(answer, Mapping):
-        raise ProviderError(f"{getattr(function, '__name__', 'a function')} gave no dict")
-    return answer
-
-
-def _asked(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function of the application says; if it fails, so does the provider."""
-    try:
-        return function(*arguments)
-    except Exception as error:
-        raise ProviderError(f"{getattr(function, '__name__', 'a function')} failed: {type(error).__name__}") from error
-
-
-def _at(data: Any, places: Places) -> Any:
-    """What stands at the first of several places that holds something, else at the last; ``...`` if there is none."""
-    value: Any = ...
-    for place in places:
-        value = place(data) if callable(place) else _path(data, place)
-        if value is not ... and value:
-            return value
-    return value
-
-
-def _path(data: Any, path: str) -> Any:
-    """What stands at a place in JSON; ``...`` if there is no such place."""
-    if " " in path:
-        return joined(*(_path(data, part) for part in path.split())) or ...
-    if isinstance(data, Mapping) and path in data:  # names that are URLs have dots in them
-        return data[path]
-    for step in path.split("."):
-        if isinstance(data, Mapping):
-            data = data.get(step, ...)
-        elif isinstance(data, list) and step.isdigit() and int(step) < len(data):
-            data = data[int(step)]
-        else:
-            return ...
-    return data
-
-
-def is_true(value: object) -> bool:
-    """Whether a provider says yes: by true or the text, and by no number (SECURITY I4)."""
-    return value is True or value == "true"
-
-
-def joined(*parts: object) -> str:
-    """Names of a person as one."""
-    return " ".join(str(part) for part in parts if isinstance(part, str) and part).strip()

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from ..oauth.provider import is_true
 from .apple import AppleOptions, AppleProvider
-from .base import BASIC, Ask, Claims, IdTokens, Row, is_true
+from .base import Ask, IdTokens, Row
 from .discord import DiscordOptions, DiscordProvider
 from .facebook import FacebookOptions, FacebookProvider
 from .github import GitHubProvider
@@ -16,6 +17,7 @@ from .google import GoogleOptions, GoogleProvider
 from .line import LineProvider
 from .microsoft import MicrosoftOptions, MicrosoftProvider, vouched
 from .options import (
+    BASIC,
     ClientAuthOptions,
     CognitoOptions,
     DropboxOptions,
@@ -28,6 +30,7 @@ from .options import (
     ZoomOptions,
 )
 from .paypal import PayPalOptions, PayPalProvider
+from .places import Claims
 from .twitter import TwitterProvider
 from .vk import VKOptions, VKProvider
 from .wechat import WeChatOptions, WeChatProvider

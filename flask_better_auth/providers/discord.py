@@ -8,7 +8,8 @@ from typing import Any
 
 from ..oauth.client import Client
 from ..oauth.provider import Start, Tokens
-from .base import ProviderOptions, Social
+from .base import Social
+from .options import ProviderOptions
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 
 from ..oauth.client import Client
 from ..oauth.provider import Profile, ProviderError, Tokens
-from .base import ProviderOptions, Social
+from .base import Social
+from .options import ProviderOptions
 
 
 @dataclass(frozen=True)

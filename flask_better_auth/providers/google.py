@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..oauth.provider import ProviderError
-from .base import ProviderOptions, Social
+from .base import Social
+from .options import ProviderOptions
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ..oauth.client import Client
-from ..oauth.provider import ProviderError, Tokens
-from .base import ProviderOptions, Social, TokenEndpointAuth, is_true
+from ..oauth.provider import ProviderError, Tokens, is_true
+from .base import Social
+from .options import ProviderOptions, TokenEndpointAuth
 
 #: The tenant of everybody whose account is their own.
 _CONSUMERS = "9188040d-6c67-4c5b-b112-36a304b66dad"

@@ -1,12 +1,114 @@
-"""Options of those providers of the catalogue that need nothing else of their own."""
+"""What providers can be told: all of them, and those that need nothing else of their own."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-from .base import ProviderOptions, TokenEndpointAuth
+from ..errors import ConfigError
+from ..oauth.provider import ProviderError, Tokens, called
+
+#: How a client authenticates at a token endpoint (RFC 7591 section 2).
+POST, BASIC, ASSERTION = "client_secret_post", "client_secret_basic", "private_key_jwt"
+
+
+@dataclass(frozen=True)
+class ProviderOptions:
+    """What every provider can be told (reference option ``socialProviders.<id>``).
+
+    Args:
+        client_id: ours at the provider; or several, whose ID tokens are accepted, the first for everything else.
+        client_secret: ours; some providers have clients without one.
+        scope: further scopes.
+        disable_default_scope: only those, and what a client asks for.
+        redirect_uri: where the provider sends browsers back to, if not to ``/callback/<id>`` of ours.
+        authorization_endpoint: in place of the provider's own.
+        prompt: what to ask the user whatever happens: ``"select_account"``, ``"consent"``, ``"login"`` or ``"none"``.
+        response_mode: ``"query"``, or ``"form_post"`` to get the code by a POST.
+        disable_id_token_sign_in: clients cannot sign in by an ID token that they got from the provider.
+        disable_sign_up: nobody becomes a user by signing in here.
+        disable_implicit_sign_up: only who asks for it, with ``request_sign_up``.
+        override_user_info_on_sign_in: name, picture and address become what the provider says, each time.
+        require_email_verification: nobody gets a session before the address is proven.
+        map_profile_to_user: called with what the provider says, returns columns of the user table, which count over
+            what is read from it. Whether an address is proven is the provider's to say.
+        get_user_info: called with the ``Tokens``, returns a dict of ``user``, ``data`` and ``id``, in place of asking
+            the provider.
+        refresh_access_token: called with a refresh token, returns a token response, in place of asking the provider.
+        verify_id_token: called with an ID token and a nonce, tells whether it counts, in place of verifying it.
+    """
+
+    client_id: str | tuple[str, ...] = ""
+    client_secret: str = field(default="", repr=False)
+    scope: tuple[str, ...] = ()
+    disable_default_scope: bool = False
+    redirect_uri: str | None = None
+    authorization_endpoint: str | None = None
+    prompt: str | None = None
+    response_mode: Literal["query", "form_post"] | None = None
+    disable_id_token_sign_in: bool = False
+    disable_sign_up: bool = False
+    disable_implicit_sign_up: bool = False
+    override_user_info_on_sign_in: bool = False
+    require_email_verification: bool = False
+    map_profile_to_user: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None
+    get_user_info: Callable[[Tokens], Mapping[str, Any] | None] | None = None
+    refresh_access_token: Callable[[str], Mapping[str, Any]] | None = None
+    verify_id_token: Callable[[str, str | None], object] | None = None
+
+    @property
+    def client_ids(self) -> tuple[str, ...]:
+        """Ours at the provider, the one for everything first."""
+        ids = self.client_id.split(",") if isinstance(self.client_id, str) else self.client_id
+        return tuple(filter(None, map(str.strip, ids)))
+
+
+@dataclass(frozen=True)
+class TokenEndpointAuth:
+    """How we authenticate at the token endpoint of a provider that leaves it to us.
+
+    Args:
+        method: as RFC 7591 section 2 calls it; ``"custom"`` leaves it to ``customize_request``.
+        get_client_assertion: called with the address of the token endpoint, returns a JWT that tells who we are
+            (RFC 7523), for ``"private_key_jwt"``.
+        customize_request: changes a token request: called with authlib's client, the method, the URL, the headers and
+            the body, returns the last three.
+    """
+
+    method: Literal["none", "client_secret_post", "client_secret_basic", "private_key_jwt", "custom"]
+    get_client_assertion: Callable[[str], str] | None = None
+    customize_request: Callable[..., tuple[str, Any, Any]] | None = None
+
+    def assertion(self, url: str) -> dict[str, str]:
+        """The parameters by which a JWT tells a token endpoint who we are; none, if we authenticate otherwise.
+
+        Raises:
+            ProviderError: there is no JWT.
+        """
+        if self.method != ASSERTION or self.get_client_assertion is None:
+            return {}
+        made = called(self.get_client_assertion, url)
+        if not isinstance(made, str):
+            raise ProviderError("get_client_assertion gave no text")
+        return {
+            "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            "client_assertion": made,
+        }
+
+    def check(self, provider_id: str, secret: str) -> None:
+        """Make sure that it can work with the secret that there is, or is not.
+
+        Raises:
+            ConfigError: it cannot.
+        """
+        if (self.method in (POST, BASIC)) != bool(secret) and self.method != "custom":
+            be = "no" if secret else "a"
+            raise ConfigError(f"the provider {provider_id} takes {be} client_secret for {self.method}")
+        for method, name in ((ASSERTION, "get_client_assertion"), ("custom", "customize_request")):
+            if self.method == method and getattr(self, name) is None:
+                raise ConfigError(f"the provider {provider_id} needs {name} for {method}")
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from ..oauth import id_token
 from ..oauth.client import Client
 from ..oauth.provider import ProviderError, Tokens
-from .base import ProviderOptions, Social
+from .base import Social
+from .options import ProviderOptions
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from ..oauth.client import Client
 from ..oauth.provider import Arrival, ProviderError, Tokens
-from .base import ProviderOptions, Social
+from .base import Social
+from .options import ProviderOptions
 
 
 @dataclass(frozen=True)

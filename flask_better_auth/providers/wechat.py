@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 
 from ..oauth.client import Client
 from ..oauth.provider import Arrival, ProviderError, Tokens
-from .base import ProviderOptions, Social
+from .base import Social
+from .options import ProviderOptions
 
 _API = "https://api.weixin.qq.com/sns"
 

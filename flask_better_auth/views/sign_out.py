@@ -6,7 +6,7 @@ from urllib.parse import urljoin
 
 from ..context import Call, Record, Reply
 from ..endpoint import Routes
-from ..oauth.provider import ProviderError
+from ..oauth.provider import ProviderError, tell
 from ..services import accounts, sessions
 from ..wire import Bool, Str, WireSchema
 
@@ -58,7 +58,7 @@ def _end_at_provider(call: Call, user: Record) -> str | None:
                 state=call.body.get("state"),
             )
         except ProviderError as error:
-            call.state.logger.warning("better-auth: %s: %s", provider.id, error)
+            tell(call, provider, error)
             continue
         if url is not None:
             return url

@@ -13,7 +13,7 @@ from ..context import Call, Record, Reply
 from ..endpoint import FORM, JSON, Routes
 from ..errors import APIError, CoreErrors
 from ..oauth import back, link, start, state
-from ..oauth.provider import Profile, Provider, ProviderError, Tokens
+from ..oauth.provider import Profile, Provider, ProviderError, Tokens, tell
 from ..wire import Bool, Mapped, Name, Number, Part, Str, Texts, WireSchema
 from .results import SignInResult, redirect, redirected
 
@@ -116,16 +116,11 @@ def sign_in_social(call: Call) -> Reply:
             raise APIError(CoreErrors.EMAIL_NOT_VERIFIED) from refusal
         if refusal.code == "email_not_found":
             raise APIError(CoreErrors.USER_EMAIL_NOT_FOUND) from refusal
-        raise APIError(CoreErrors.OAUTH_LINK_ERROR, message=_reason(refusal.code)) from refusal
+        raise APIError(CoreErrors.OAUTH_LINK_ERROR, message=refusal.words) from refusal
 
 
 def _signed_in(session: Record, user: Record, is_new: bool) -> Reply:
     return Reply({"redirect": False, "token": session.token, "user": user})
-
-
-def _reason(code: str) -> str:
-    """A reason in the words that an answer has for it, where redirects have underscores."""
-    return code.replace("_", " ")
 
 
 class LinkSocialResult(WireSchema):
@@ -256,11 +251,11 @@ def _by_id_token(call: Call, provider: Provider, given: Mapping[str, Any]) -> tu
     try:
         provider.verify_id_token(client, given["token"], given.get("nonce"))
     except ProviderError as error:
-        back.tell(call, provider, error)
+        tell(call, provider, error)
         raise APIError(CoreErrors.INVALID_TOKEN) from error
     tokens = Tokens(given.get("access_token"), given.get("refresh_token"), given["token"])
     try:
         return tokens, provider.profile(client, tokens, user=given.get("user"))
     except ProviderError as error:
-        back.tell(call, provider, error)
+        tell(call, provider, error)
         raise APIError(CoreErrors.FAILED_TO_GET_USER_INFO, status=401) from error

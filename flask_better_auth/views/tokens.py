@@ -11,7 +11,7 @@ from .. import clock
 from ..context import Call, Record, Reply
 from ..endpoint import Routes
 from ..errors import APIError, CoreErrors
-from ..oauth.provider import Provider, ProviderError, Tokens
+from ..oauth.provider import Provider, ProviderError, Tokens, tell
 from ..services import accounts, records, sessions
 from ..wire import Bool, Id, Named, Str, WireSchema
 
@@ -158,7 +158,7 @@ def account_info(call: Call) -> Reply:
     try:
         profile = provider.profile(call.state.once(provider.client), tokens)
     except ProviderError as error:
-        call.state.logger.warning("better-auth: %s: %s", provider.id, error)
+        tell(call, provider, error)
         raise APIError(CoreErrors.FAILED_TO_GET_USER_INFO, status=401) from error
     shown = {name: account[name] for name in ("id", "provider_id", "account_id")}
     return Reply({"user": profile.user, "data": profile.data, "account": shown})
@@ -273,5 +273,5 @@ def _tokens(call: Call, account: Record) -> Tokens:
 
 
 def _failed(call: Call, provider: Provider, error: Exception, code: Any) -> APIError:
-    call.state.logger.warning("better-auth: %s: %s", provider.id, error)
+    tell(call, provider, error)
     return APIError(code)

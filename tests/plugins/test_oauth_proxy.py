@@ -285,6 +285,7 @@ def test_neither_what_the_provider_gets_nor_what_comes_back_can_be_read(pair: Ca
     for address in (url, location):
         sealed = bytes.fromhex(query(address).get("state") or query(address)["profile"])
         assert len(sealed) > 400
+        assert b"1815" not in sealed  # in the hex chance would write it
         for inside in ("Ada@Example.com", "ada@example.com", access_token):
             assert inside not in unquote(address)
             assert inside.encode() not in sealed

@@ -18,8 +18,9 @@ from flask_better_auth import BetterAuth, ConfigError, providers
 from flask_better_auth.config import AuthConfig
 from flask_better_auth.oauth.client import Client
 from flask_better_auth.oauth.provider import Arrival, ProviderError, Start, Tokens
-from flask_better_auth.providers.base import Row, Social, TokenEndpointAuth
+from flask_better_auth.providers.base import Row, Social
 from flask_better_auth.providers.catalog import CATALOG
+from flask_better_auth.providers.options import TokenEndpointAuth
 
 KEYS = {"client_id": "id", "client_secret": "secret"}
 #: What some need beside them.

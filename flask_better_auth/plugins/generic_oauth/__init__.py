@@ -9,7 +9,7 @@ from typing import Any
 from ...config import section
 from ...errors import ConfigError
 from ...plugin import Plugin
-from ...providers.base import TokenEndpointAuth
+from ...providers.options import TokenEndpointAuth
 from . import presets
 from .options import GenericProviderOptions
 from .provider import GenericProvider

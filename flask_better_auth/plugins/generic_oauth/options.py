@@ -12,7 +12,7 @@ from ... import urls
 from ...config import LONGEST_KEY
 from ...errors import ConfigError
 from ...oauth.provider import Arrival, MapProfile, Tokens
-from ...providers.base import BASIC, POST, TokenEndpointAuth
+from ...providers.options import BASIC, POST, TokenEndpointAuth
 
 #: An identifier stands in a path as it is.
 _ID = re.compile(rf"[A-Za-z0-9_-][A-Za-z0-9._~-]{{0,{LONGEST_KEY - 1}}}", re.ASCII)

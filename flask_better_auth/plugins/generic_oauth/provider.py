@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode, urljoin
@@ -11,8 +11,20 @@ from ... import urls
 from ...config import section
 from ...oauth import id_token
 from ...oauth.client import Client
-from ...oauth.provider import Arrival, Profile, Provider, ProviderError, Start, Tokens, subject_of
-from ...providers.base import ASSERTION, BASIC, POST, profile_of
+from ...oauth.provider import (
+    Arrival,
+    Profile,
+    Provider,
+    ProviderError,
+    Start,
+    Tokens,
+    called,
+    dict_of,
+    is_true,
+    subject_of,
+)
+from ...providers.base import overlaid, profile_of
+from ...providers.options import ASSERTION, BASIC, POST
 from ...wire import wire_name
 from .options import GenericProviderOptions
 
@@ -165,7 +177,7 @@ class GenericProvider(Provider):
     def exchange(self, client: Client, arrival: Arrival) -> Tokens:
         told = self.options
         if told.get_token is not None:
-            got = _asked(told.get_token, arrival)
+            got = called(told.get_token, arrival)
             if isinstance(got, Tokens):
                 return replace(got, scopes=got.scopes or ())
             return Tokens.of(_object(got), expires_in=told.access_token_expires_in)
@@ -180,7 +192,7 @@ class GenericProvider(Provider):
 
     def refresh(self, client: Client, refresh_token: str) -> Tokens:
         given = self.options.refresh_token_params
-        further = (_called(given) or {}) if callable(given) else given
+        further = (called(given) or {}) if callable(given) else given
         return self._tokens(client, {**further, "grant_type": "refresh_token", "refresh_token": refresh_token})
 
     def _tokens(self, client: Client, form: dict[str, str]) -> Tokens:
@@ -199,14 +211,13 @@ class GenericProvider(Provider):
             form["client_id"] = told.client_id
         if method == POST:
             form["client_secret"] = told.client_secret
-        if method == ASSERTION and own is not None and own.get_client_assertion is not None:
-            form["client_assertion_type"] = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-            form["client_assertion"] = _asked(own.get_client_assertion, url)
+        if method == ASSERTION and own is not None:
+            form |= own.assertion(url)
 
         def ask(session: Any) -> Any:
             target, sent, body = url, headers, urlencode(form)
             if method == CUSTOM and own is not None and own.customize_request is not None:
-                target, sent, body = _asked(own.customize_request, session, "POST", target, sent, body)
+                target, sent, body = called(own.customize_request, session, "POST", target, sent, body)
             auth = session.client_auth(BASIC) if method == BASIC else None
             return session.parse_response_token(
                 session.post(target, body, headers=sent, auth=auth, withhold_token=True)
@@ -233,21 +244,17 @@ class GenericProvider(Provider):
         elif told.require_id_token_verification:
             raise ProviderError("there is no ID token that could be verified")
         own = told.get_user_info
-        data = _object(_asked(own, tokens) if own is not None else self.said(client, tokens, claims))
+        data = dict_of(own, tokens) if own is not None else self.said(client, tokens, claims)
         if claims is not None and (own is None or data.get("sub") is not None):
             # a profile for an access token of somebody else (OpenID Connect Core section 5.3.2)
             if str(data.get("sub")) != claims["sub"]:
                 raise ProviderError("the profile is that of another user than the ID token")
         subject = subject_of(self._subject(found, tokens, claims, data))
         shown = {name: data[name] for name in ("name", "email", "image") if name in data}
-        shown["email_verified"] = _is_true(data.get("email_verified" if own is not None else VERIFIED))
+        shown["email_verified"] = is_true(data.get("email_verified" if own is not None else VERIFIED))
         if told.map_profile_to_user is not None:
-            mapped = {**shown, **_object(_called(told.map_profile_to_user, data) or {})}
-            mapped.pop("id", None)
-            if client.hardening:  # whether an address is proven is the provider's to say, of its own (SECURITY J13)
-                same = mapped.get("email") == shown.get("email")
-                mapped["email_verified"] = shown["email_verified"] and same
-            shown = mapped
+            further = _object(called(told.map_profile_to_user, data) or {})
+            shown = overlaid(shown, further, hardening=client.hardening)
         if shown.get("image") is None:
             shown.pop("image", None)
         return profile_of(subject, shown, data)
@@ -266,14 +273,14 @@ class GenericProvider(Provider):
         known = claims if claims is not None else unverified(tokens)
         if known.get("sub") and known.get("email"):
             image = {"image": known["picture"]} if "picture" in known else {}
-            return {"id": known["sub"], VERIFIED: _is_true(known.get("email_verified")), **image, **known}
+            return {"id": known["sub"], VERIFIED: is_true(known.get("email_verified")), **image, **known}
         url = self.metadata(client).user_info
         if url is None:
             raise ProviderError("neither an ID token nor a userinfo endpoint tells who it is")
         answer = self.user_info(client, url, tokens)
         image = {"image": answer["picture"]} if "picture" in answer else {}
         rest = {name: value for name, value in answer.items() if name != "image"}
-        return {**rest, **image, VERIFIED: _is_true(answer.get("email_verified"))}
+        return {**rest, **image, VERIFIED: is_true(answer.get("email_verified"))}
 
     def user_info(
         self, client: Client, url: str, tokens: Tokens, headers: Mapping[str, str] | None = None
@@ -299,7 +306,7 @@ class GenericProvider(Provider):
     ) -> object:
         own = self.options.account_subject
         if own is not None:
-            return _asked(own, tokens, data)
+            return called(own, tokens, data)
         if not found.is_oidc:
             return data.get("id")
         return claims["sub"] if claims is not None else data.get("sub")
@@ -341,26 +348,7 @@ def unverified(tokens: Tokens) -> Mapping[str, Any]:
         return {}
 
 
-def _is_true(said: object) -> bool:
-    return said is True or said == "true"
-
-
 def _object(value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ProviderError("there is something else than an object")
     return value
-
-
-def _called(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function of the application says; if it fails, so does the provider."""
-    try:
-        return function(*arguments)
-    except Exception as error:
-        raise ProviderError(f"{getattr(function, '__name__', 'a function')} failed: {type(error).__name__}") from error
-
-
-def _asked(function: Callable[..., Any], *arguments: Any) -> Any:
-    answer = _called(function, *arguments)
-    if answer is None:
-        raise ProviderError(f"{getattr(function, '__name__', 'a function')} gave nothing")
-    return answer
