@@ -289,6 +289,8 @@ class Social(Provider):
             return profile_of(found.get("id") or self.subject(data), columns, data)
         data, columns = self.person(client, tokens, nonce, user)
         subject = subject_of(self.subject(data))
+        if self.options.verify_id_token is not None and tokens.scopes is None and client.hardening:
+            _check_same(tokens, subject, data)
         if mapped is not None:
             columns = overlaid(columns, dict_of(mapped, data), hardening=client.hardening)
         placeholder = self.row.claims.placeholder
@@ -412,6 +414,20 @@ class _Options:
     def __getitem__(self, name: str) -> str:
         value = getattr(self._options, name)
         return "true" if value is True else str(value).rstrip("/") if value else ""
+
+
+def _check_same(tokens: Tokens, subject: str, data: Mapping[str, Any]) -> None:
+    """Make sure that a client brought an access token of whom its ID token is of. The application has verified the
+    latter alone; the former may have been made for anybody's application (SECURITY J6).
+
+    Raises:
+        ProviderError: it is somebody else's, or that cannot be told.
+    """
+    if tokens.access_token in (None, tokens.id_token):
+        return
+    whose = id_token.claims_of(tokens.id_token).get("sub")
+    if whose is None or str(whose) not in (subject, str(data.get("sub"))):
+        raise ProviderError("the access token is of another user than the ID token")
 
 
 def profile_of(subject: Any, user: Mapping[str, Any], data: Mapping[str, Any]) -> Profile:

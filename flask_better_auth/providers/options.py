@@ -37,7 +37,8 @@ class ProviderOptions:
         get_user_info: called with the ``Tokens``, returns a dict of ``user``, ``data`` and ``id``, in place of asking
             the provider.
         refresh_access_token: called with a refresh token, returns a token response, in place of asking the provider.
-        verify_id_token: called with an ID token and a nonce, tells whether it counts, in place of verifying it.
+        verify_id_token: called with an ID token and a nonce, tells whether it counts, in place of verifying it. An
+            access token that a client brings beside it must be of the same user.
     """
 
     client_id: str | tuple[str, ...] = ""

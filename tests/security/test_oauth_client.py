@@ -13,11 +13,12 @@ import time_machine
 from conftest import DISGUISED, Browser, Site, at_once
 from flask import Response
 from support.google import CLIENT, GINA, ISSUER, GoogleOnLoopback, error_of
+from support.network import answering, signed
 from support.provider import LoopbackProvider
 
 from flask_better_auth.crypto import base64url
 from flask_better_auth.oauth import outbound
-from flask_better_auth.providers import GitHub
+from flask_better_auth.providers import GitHub, HuggingFace
 
 Make = Callable[..., Site]
 
@@ -283,6 +284,42 @@ def test_j6_a_token_where_the_application_wants_none(make_auth: Make, google: Go
     site = make_auth(social_providers=[google.option(disable_id_token_sign_in=True)])
     body = {"provider": "google", "idToken": {"token": google.id_token()}}
     assert site.browser().post("/sign-in/social", body).json["code"] == "ID_TOKEN_NOT_SUPPORTED"
+
+
+def brought(access_token: str | None, **claims: Any) -> dict[str, Any]:
+    """A sign-in by an ID token of Eve, with an access token beside it that may be anybody's."""
+    sent = {"token": signed({"sub": "eve", **claims}), **({"accessToken": access_token} if access_token else {})}
+    return {"provider": "huggingface", "idToken": sent}
+
+
+@pytest.mark.parametrize(
+    ("body", "sub", "status"),
+    [
+        (brought("of-ada"), "ada", 401),  # it was made for another application, whose owner is Eve
+        (brought("of-ada", sub=None), "ada", 401),
+        ({"provider": "huggingface", "idToken": {"token": "opaque", "accessToken": "of-ada"}}, "ada", 401),
+        (brought(None), "eve", 401),
+        (brought("of-eve"), "eve", 200),
+        (brought("of-eve", sub=7), "7", 200),
+        ({"provider": "huggingface", "idToken": {"token": "of-eve", "accessToken": "of-eve"}}, "eve", 200),
+    ],
+)
+def test_j6_the_access_token_beside_a_token_that_the_application_verifies_is_of_the_same_person(
+    make_auth: Make, body: dict[str, Any], sub: str, status: int
+) -> None:
+    own = HuggingFace(client_id="id", client_secret="s", verify_id_token=lambda token, nonce: True)
+    site = make_auth(social_providers=[own])
+    with answering({"body": {"sub": sub, "name": "N", "email": f"{sub}@example.com", "email_verified": True}}):
+        answer = site.browser().post("/sign-in/social", body)
+    assert answer.status_code == status, answer.data
+    assert [user.email for user in site.rows("user")] == ([f"{sub}@example.com"] if status == 200 else [])
+
+
+def test_j6_without_hardening_an_application_answers_for_what_it_verifies(make_auth: Make) -> None:
+    own = HuggingFace(client_id="id", client_secret="s", verify_id_token=lambda token, nonce: True)
+    site = make_auth(social_providers=[own], hardening=False)
+    with answering({"body": {"sub": "ada", "name": "Ada", "email": "ada@example.com"}}):
+        assert site.browser().post("/sign-in/social", brought("of-ada")).status_code == 200
 
 
 # ---------------------------------------------------------------- what clients send
